@@ -1,0 +1,122 @@
+import { MesoError } from "../base/error.ts";
+import { formatBytes } from "../base/progress.ts";
+import type { ResolvedPackage } from "../debian/resolve.ts";
+import type { SegmentTable } from "../store/segment.ts";
+import { downloadOptions } from "./channel.ts";
+import { isFetched } from "./prepare.ts";
+import { type BuildSession, stage } from "./session.ts";
+
+/** What would have to be fetched and imported for a set of packages. */
+export interface FetchPlan {
+  readonly fetch: readonly ResolvedPackage[];
+  readonly import: readonly ResolvedPackage[];
+}
+
+export function planFetch(session: BuildSession, packages: readonly ResolvedPackage[]): FetchPlan {
+  const once = [...new Map(packages.map((one) => [one.sha256, one])).values()];
+  return {
+    fetch: once.filter((one) => !isFetched(session, one)),
+    import: once.filter((one) => !session.store.hasSegment(one.sha256)),
+  };
+}
+
+/** Packages to import before the others, and what to do with their segments meanwhile. */
+export interface FirstPackages {
+  readonly packages: readonly ResolvedPackage[];
+  readonly done: () => void;
+}
+
+/** The segments of the packages by archive hash: fetched and imported where they are not in the store yet. */
+export async function fetchSegments(
+  session: BuildSession,
+  packages: readonly ResolvedPackage[],
+  first?: FirstPackages,
+): Promise<ReadonlyMap<string, SegmentTable>> {
+  const once = [...new Map(packages.map((one) => [one.sha256, one])).values()];
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const tables = await presentSegments(session, once, first);
+      if (tables) return tables;
+    } catch (error) {
+      // An archive that the disk has spoiled was removed by who found it out: fetching it anew heals the store.
+      const isSpoiled = error instanceof MesoError && error.problems.every(({ code }) => code === "hash-mismatch");
+      if (!isSpoiled || attempt > 1) throw error;
+    }
+  }
+}
+
+/** Undefined when a segment turned out damaged: it was removed, and is made again the next time. */
+async function presentSegments(
+  session: BuildSession,
+  packages: readonly ResolvedPackage[],
+  first?: FirstPackages,
+): Promise<ReadonlyMap<string, SegmentTable> | undefined> {
+  const plan = planFetch(session, packages);
+  if (plan.fetch.length > 0) await fetch(session, plan.fetch);
+  const tables =
+    plan.import.length > 0
+      ? await importMissing(session, packages, first)
+      : packages.map((one) => session.store.findSegment(one.sha256));
+  if (tables.some((table) => table === undefined)) return undefined;
+  return new Map(packages.map((one, i) => [one.sha256, tables[i]!]));
+}
+
+async function fetch(session: BuildSession, missing: readonly ResolvedPackage[]): Promise<void> {
+  const { downloadAll } = await import("../debian/download.ts");
+  const requests = missing.map(({ archive, filename, sha256, size }) => ({ archive, path: filename, sha256, size }));
+  const bytes = missing.reduce((sum, one) => sum + one.size, 0);
+  await stage(
+    session,
+    "fetch",
+    () =>
+      downloadAll(requests, {
+        ...downloadOptions(session),
+        progress: (now) =>
+          session.report({
+            stage: "fetch",
+            text: `${now.files} of ${now.totalFiles} archives, ${formatBytes(now.bytes)} of ${formatBytes(now.totalBytes)}`,
+            share: now.bytes / Math.max(1, now.totalBytes),
+          }),
+      }),
+    () => `${missing.length} archives, ${formatBytes(bytes)}`,
+  );
+}
+
+async function importMissing(
+  session: BuildSession,
+  packages: readonly ResolvedPackage[],
+  first?: FirstPackages,
+): Promise<SegmentTable[]> {
+  const { importAll } = await import("../debian/import-all.ts");
+  let archives = 0;
+  let entries = 0;
+  return stage(
+    session,
+    "import",
+    () =>
+      importAll(
+        session.store,
+        packages.map(({ name, version, architecture, sha256, size }) => ({
+          file: session.store.archivePath(sha256),
+          name: `${name}_${version}_${architecture}.deb`,
+          sha256,
+          size,
+        })),
+        {
+          signal: session.signal,
+          ...(first && { first: { archives: new Set(first.packages.map(({ sha256 }) => sha256)), done: first.done } }),
+          onProgress: (now) => {
+            archives = now.archivesTotal;
+            entries = now.entries;
+            session.report({
+              stage: "import",
+              text: `${now.archivesDone} of ${now.archivesTotal} archives, ${now.entries} files`,
+              share: now.bytesDone / Math.max(1, now.bytesTotal),
+            });
+          },
+        },
+      ),
+    (tables) =>
+      `${archives} archives, ${entries} files, ${formatBytes(tables.reduce((sum, table) => sum + table.dataBytes, 0))}`,
+  );
+}

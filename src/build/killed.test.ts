@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openStore } from "../store/store.ts";
+import { diskDigest } from "../testing/disk-bytes.ts";
+import { buildImage, type ImageResult, startMeso } from "../testing/meso-process.ts";
+import { workplace } from "../testing/seeded-store.ts";
+
+const place = await workplace();
+after(() => place.remove());
+const program = place.program("mini-1.ts");
+const imported = new Set(place.archives.map(({ sha256 }) => sha256));
+
+const began = performance.now();
+const reference = await buildImage(program, join(place.folder, "reference.img"), { store: place.coldStore("whole") });
+const seconds = (performance.now() - began) / 1000;
+const disk = await diskDigest(join(place.folder, "reference.img"));
+
+test("killed at any moment, a build leaves nothing that is half done, and the next one completes", async () => {
+  const directory = place.coldStore("killed");
+  const outputs = join(place.folder, "killed-outputs");
+  mkdirSync(outputs);
+  const output = join(outputs, "disk.img");
+  const lastStages: (string | undefined)[] = [];
+  const verified = new Set<string>();
+
+  async function killAfter(delay: number, wholeGroup: boolean): Promise<void> {
+    const { child, ended } = startMeso(["system", "image", "--json", "-o", output, program], { store: directory });
+    await Promise.race([sleep(delay * pace * 1000), ended]);
+    if (child.exitCode === null) process.kill(wholeGroup ? -child.pid! : child.pid!, "SIGKILL");
+    const { signal, stderr } = await ended;
+    if (signal === "SIGKILL") lastStages.push(/^(lay out|\w+)(?!.*^\w)/ms.exec(stderr)?.[1]);
+    else pace *= 0.7;
+    if (existsSync(output)) {
+      assert.equal(await diskDigest(output), disk, `the image after ${delay} s`);
+      rmSync(output);
+    }
+    // Not opened anew: that would sweep what the next run has to find.
+    for (const id of readdirSync(join(directory, "segments"))) {
+      if (!verified.has(id)) assert.ok(await inspector.verifySegment(id), `segment ${id} after ${delay} s`);
+      verified.add(id);
+    }
+  }
+
+  // The machine may be less busy than when the reference was built: whoever came too late comes earlier next time.
+  let pace = 1;
+  const inspector = openStore(directory);
+  const { stages } = reference;
+  const late = ["compose", "lay out", "write"].reduce((sum, name) => sum + stages[name]!, 0);
+  const early = stages.resolve! + stages.import!;
+  const start = seconds - early - late;
+  // The store fills from kill to kill, so that all of them together cost little more than one build.
+  for (const delay of moments(8, start / 2, early)) await killAfter(delay, true);
+  await buildImage(program, output, { store: directory });
+  rmSync(output);
+  for (const [i, delay] of moments(12, start, late).entries()) {
+    forgetComputed(directory, verified);
+    await killAfter(delay, i % 2 === 0);
+  }
+  assert.ok(lastStages.length >= 10, `only ${lastStages.length} of 20 builds were killed before their end`);
+  assert.ok(new Set(lastStages).size >= 3, `kills hit too few stages, after ${[...new Set(lastStages)].join(", ")}`);
+
+  assertSame(await buildImage(program, output, { store: directory }));
+  assert.equal(await diskDigest(output), disk);
+  assert.deepEqual(readdirSync(outputs), ["disk.img"]);
+  assertNoRubbish(directory);
+});
+
+test("Ctrl-C ends a build at once, with exit code 130, and leaves nothing behind", async () => {
+  const directory = place.coldStore("interrupted");
+  const outputs = join(place.folder, "interrupted-outputs");
+  mkdirSync(outputs);
+  const output = join(outputs, "disk.img");
+  for (const [stage, delay] of [
+    ["index ", 0.2],
+    ["import ", 0.2],
+    ["compose ", 0],
+    ["compose ", 0.1],
+    ["lay out ", 0],
+  ] as const) {
+    const { child, ended, says } = startMeso(["system", "image", "-o", output, program], { store: directory });
+    await says(stage);
+    await sleep(delay * 1000);
+    // A terminal tells all processes in the foreground, the decompressors and sandboxes too.
+    process.kill(-child.pid!, "SIGINT");
+    const { code, stderr } = await ended;
+    assert.equal(code, 130, stderr);
+    assert.ok(!stderr.includes("    at "), stderr);
+    if (existsSync(output)) {
+      assert.equal(await diskDigest(output), disk);
+      rmSync(output);
+    }
+    assert.deepEqual(readdirSync(outputs), [], `after ${stage}`);
+    await sleep(100);
+    assert.deepEqual(processesOf(child.pid!, directory), [], `after ${stage}`);
+    assertNoRubbish(directory);
+  }
+  assertSame(await buildImage(program, output, { store: directory }));
+});
+
+function assertSame({ systemHash, imageHash }: ImageResult): void {
+  assert.equal(systemHash, reference.systemHash);
+  assert.equal(imageHash, reference.imageHash);
+}
+
+/** Evenly over `length` seconds that begin after `start`. */
+function moments(count: number, start: number, length: number): number[] {
+  return Array.from({ length: count }, (_, i) => start + ((i + 0.5) / count) * length);
+}
+
+/** Leaves what archives and indices alone gave; everything later is to be made again. */
+function forgetComputed(directory: string, verified: Set<string>): void {
+  for (const name of readdirSync(join(directory, "cache"))) {
+    if (name !== "package-indices") rmSync(join(directory, "cache", name), { recursive: true });
+  }
+  for (const id of readdirSync(join(directory, "segments"))) {
+    if (imported.has(id)) continue;
+    rmSync(join(directory, "segments", id), { recursive: true });
+    verified.delete(id);
+  }
+}
+
+/** The store holds nothing that was begun and not finished. */
+function assertNoRubbish(directory: string): void {
+  const unfinished = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter(
+    (path) =>
+      /^(tmp|locks|partial)\/./.test(path) ||
+      /^cache\/tools\/\.[^/]*$/.test(path) ||
+      (/^(archives|indices|segments|cache\/(package-indices|recipes|tools))\/[^/]+$/.test(path) &&
+        !/\/[0-9a-f]{32,64}(\.\d|\.deb|\.txt)?$/.test(path)),
+  );
+  assert.deepEqual(unfinished, []);
+}
+
+/** Command lines of processes in this group, and of those whose arguments name the store. */
+function processesOf(group: number, directory: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+      const [state, , processGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return state !== "Z" && (Number(processGroup) === group || command.includes(directory)) ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
+}

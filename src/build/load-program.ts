@@ -1,0 +1,55 @@
+import { existsSync, statSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { failure } from "../base/error.ts";
+import { explainProgramError } from "./explain-program-error.ts";
+
+/** A person's program, run: its default export and where the file is. */
+export interface LoadedProgram {
+  /** Absolute path. */
+  readonly file: string;
+  readonly value: unknown;
+}
+
+/**
+ * Runs a TypeScript program and gives its default export. `import … from "mesoforge"` finds this very project,
+ * wherever the program lies, so that a person's folder needs no installation step.
+ *
+ * @throws MesoError when the file is missing, is not valid TypeScript, or throws while it runs.
+ */
+export async function loadProgram(path: string): Promise<LoadedProgram> {
+  const file = resolve(path);
+  if (!existsSync(file) || !statSync(file).isFile()) {
+    throw failure("no-such-file", `${path}: no such file`, {
+      expected: "a TypeScript file whose default export is an operating system",
+      hint: "examples/mini-1.ts is the smallest one",
+    });
+  }
+  resolveOwnName();
+  try {
+    const module = await import(pathToFileURL(file).href);
+    return { file, value: module.default };
+  } catch (error) {
+    throw await explainProgramError(error, path, entrances);
+  }
+}
+
+/** What programs import from this project, by the name they use. */
+const entrances: Readonly<Record<string, string>> = {
+  mesoforge: new URL("../index.ts", import.meta.url).href,
+  "mesoforge/services": new URL("../services/index.ts", import.meta.url).href,
+};
+
+let resolving = false;
+
+function resolveOwnName(): void {
+  if (resolving) return;
+  resolving = true;
+  registerHooks({
+    resolve(specifier, context, next) {
+      const url = entrances[specifier];
+      return url ? { url, format: "module-typescript", shortCircuit: true } : next(specifier, context);
+    },
+  });
+}

@@ -1,0 +1,160 @@
+import { existsSync } from "node:fs";
+import { arch } from "node:process";
+import { MesoError } from "../base/error.ts";
+import { nearestHint } from "../base/nearest.ts";
+import type { ChannelRequest } from "../debian/indices.ts";
+import type { ResolvedPackage } from "../debian/resolve.ts";
+import { grubPackages } from "../image/boot/grub-core.ts";
+import type { OperatingSystem } from "../language/operating-system.ts";
+import { fieldLocation } from "../language/record.ts";
+import { lowerSystem } from "../system/lower.ts";
+import type { SystemManifest } from "../system/manifest.ts";
+import { systemHash } from "../system/manifest-hash.ts";
+import { unknownPackageProblems } from "../system/validate-packages.ts";
+import { type OpenChannel, openChannel } from "./channel.ts";
+import { type BuildSession, stage } from "./session.ts";
+
+/** A system whose every input is known by hash, before anything is downloaded. */
+export interface PreparedSystem {
+  readonly manifest: SystemManifest;
+  /** The closed set of packages in the root file system, sorted by name. */
+  readonly packages: readonly ResolvedPackage[];
+  /** Packages of the machine's architecture whose files the boot path needs, beside the root file system. */
+  readonly bootPackages: readonly ResolvedPackage[];
+  /** Packages of this host's architecture whose programs the build runs, with their libraries. */
+  readonly toolPackages: readonly ResolvedPackage[];
+  /** Names the system: SHA-256 of manifest and archives. */
+  readonly systemHash: string;
+  readonly channel: OpenChannel;
+}
+
+/**
+ * Folds an operating system into its manifest and resolves its packages against the pinned channel.
+ * @throws MesoError with every mistake of the record, or every unknown package, at once.
+ */
+export async function prepareSystem(session: BuildSession, os: OperatingSystem): Promise<PreparedSystem> {
+  const manifest = await stage(session, "evaluate", () => lowerSystem(os));
+  const channel = await openChannel(session, channelRequest(manifest)).catch((error: unknown) => {
+    throw withChannelPlace(error, os);
+  });
+  return stage(session, "resolve", async () => {
+    const packages = await resolvePackages(channel, manifest);
+    checkRecommends(os, manifest, packages);
+    const [bootPackages, toolPackages] = await Promise.all([
+      resolveNamed(channel, bootPackageNames(manifest.architecture), manifest.architecture),
+      resolveNamed(channel, toolPackageNames(manifest.architecture), hostArchitecture()),
+    ]);
+    const archives = [...packages, ...bootPackages, ...toolPackages];
+    const once = [...new Map(archives.map((archive) => [archive.sha256, archive])).values()];
+    return {
+      manifest,
+      packages,
+      bootPackages,
+      toolPackages,
+      systemHash: systemHash(manifest, once),
+      channel,
+    };
+  });
+}
+
+/** Debian's name of the architecture that this process runs on. */
+export function hostArchitecture(): string {
+  const names: Partial<Record<typeof arch, string>> = {
+    x64: "amd64",
+    arm64: "arm64",
+    riscv64: "riscv64",
+    ppc64: "ppc64el",
+  };
+  return names[arch] ?? arch;
+}
+
+/** What of Debian a manifest is made from: its own architecture, and the host's for the tools. */
+export function channelRequest(manifest: SystemManifest): ChannelRequest {
+  return {
+    ...manifest.channel,
+    architectures: [...new Set([manifest.architecture, hostArchitecture()])].sort(),
+  };
+}
+
+async function resolvePackages(channel: OpenChannel, manifest: SystemManifest): Promise<readonly ResolvedPackage[]> {
+  const request = {
+    install: manifest.packages.map(({ name }) => ({ name })),
+    architecture: manifest.architecture,
+    includeRecommends: manifest.recommends,
+    prefer: preferences,
+  };
+  try {
+    return (await channel.resolve(request)).packages;
+  } catch (error) {
+    throw await withPlaces(error, channel, manifest);
+  }
+}
+
+/** Whoever pulls knows the suite's name; the record knows where it was written. */
+function withChannelPlace(error: unknown, os: OperatingSystem): unknown {
+  const where = fieldLocation(os, "channel");
+  if (!(error instanceof MesoError) || where === undefined) return error;
+  if (!error.problems.every(({ field }) => field === "suite" || field === "components")) return error;
+  const problems = error.problems.map((problem) => ({ ...problem, where, field: `channel.${problem.field}` }));
+  return new MesoError(problems, { cause: error });
+}
+
+/** A name that is not in the system would ask for nothing, without a word. */
+function checkRecommends(os: OperatingSystem, { recommends }: SystemManifest, packages: readonly ResolvedPackage[]) {
+  if (typeof recommends === "boolean") return;
+  const installed = packages.map(({ name }) => name);
+  const where = fieldLocation(os, "recommends");
+  const problems = recommends
+    .filter((name) => !installed.includes(name))
+    .map((name) => ({
+      code: "recommends-of-absent",
+      what: `${name} is not in the system, so nothing that it recommends comes`,
+      field: "recommends",
+      ...(where && { where }),
+      expected: "names of packages of the system",
+      ...nearestHint(name, installed),
+    }));
+  if (problems.length > 0) throw new MesoError(problems);
+}
+
+/**
+ * Where Debian leaves a choice: a merged /usr is how every image is laid out, so the tool that would merge it,
+ * and the whole of perl behind it, is not wanted (bookworm's init-system-helpers accepts either).
+ */
+const preferences: Readonly<Record<string, string>> = { usrmerge: "usr-is-merged" };
+
+/** The resolver does not know who asked for a package; the manifest does. */
+async function withPlaces(error: unknown, channel: OpenChannel, manifest: SystemManifest): Promise<unknown> {
+  if (!(error instanceof MesoError) || error.code !== "unknown-package") return error;
+  const index = await channel.index();
+  const isKnown = (name: string): boolean => index.versions(name).length > 0 || index.providers(name).length > 0;
+  const problems = unknownPackageProblems(manifest, isKnown, () => index.names());
+  return problems.length > 0 ? new MesoError(problems) : error;
+}
+
+async function resolveNamed(
+  channel: OpenChannel,
+  names: readonly string[],
+  architecture: string,
+): Promise<readonly ResolvedPackage[]> {
+  if (names.length === 0) return [];
+  const install = names.map((name) => ({ name }));
+  return (await channel.resolve({ install, architecture, includeEssential: false, prefer: preferences })).packages;
+}
+
+function bootPackageNames(architecture: string): readonly string[] {
+  const hasUefi = ["amd64", "arm64", "riscv64"].includes(architecture);
+  return ["busybox-static", ...(hasUefi ? ["systemd-boot-efi"] : [])];
+}
+
+/** GRUB for BIOS; and for a foreign machine the programs that its own packages would have brought. */
+function toolPackageNames(architecture: string): readonly string[] {
+  const grub = architecture === "amd64" ? grubPackages : [];
+  const foreign = architecture === hostArchitecture() ? [] : ["kmod", "libc-bin", "systemd", "udev"];
+  return [...grub, ...foreign];
+}
+
+/** Whether the archive of a package is in the store already. */
+export function isFetched(session: BuildSession, archive: ResolvedPackage): boolean {
+  return session.store.hasSegment(archive.sha256) || existsSync(session.store.archivePath(archive.sha256));
+}

@@ -1,0 +1,71 @@
+import { formatLocation } from "../../base/location.ts";
+import { openSystem } from "../../build/open-system.ts";
+import { type PreparedSystem, prepareSystem } from "../../build/prepare.ts";
+import type { OperatingSystem } from "../../language/operating-system.ts";
+import { locationOf } from "../../language/record.ts";
+import { withoutOrigins } from "../../system/manifest-hash.ts";
+import { type Command, type CommandContext, programOptions } from "../command.ts";
+import { programSession } from "../program-session.ts";
+
+export const systemDescribe: Command = {
+  positionals: "FILE",
+  minimumPositionals: 1,
+  maximumPositionals: 1,
+  options: { lock: programOptions.lock },
+  examples: ["system describe examples/mini-1.ts", "system describe --json examples/mini-1.ts"],
+  details: "With -v also every package, generated file and where it comes from. --json prints the whole manifest.",
+  async run(context) {
+    const [file] = context.positionals as [string];
+    const os = await openSystem(file);
+    const prepared = await prepareSystem(programSession(context, file), os);
+    if (context.json) {
+      const packages = prepared.packages.map(({ name, version, architecture, sha256 }) => ({
+        name,
+        version,
+        architecture,
+        sha256,
+      }));
+      const manifest = withoutOrigins(prepared.manifest);
+      return void context.print(JSON.stringify({ systemHash: prepared.systemHash, packages, manifest }, undefined, 2));
+    }
+    for (const line of describe(os, prepared, context)) context.print(line);
+    return undefined;
+  },
+};
+
+function describe(
+  os: OperatingSystem,
+  { manifest, packages, systemHash, channel }: PreparedSystem,
+  context: CommandContext,
+): string[] {
+  const suites = channel.suites.map(({ suite, date }) => `${suite} of ${date.slice(0, 10)}`).join(", ");
+  const device = (one: (typeof manifest.fileSystems)[number]["device"]): string =>
+    one.kind === "label"
+      ? `label ${one.label}`
+      : one.kind === "uuid"
+        ? one.uuid
+        : one.kind === "path"
+          ? one.path
+          : "none";
+  const people = manifest.users.filter((user) => !user.system);
+  return [
+    `host name    ${manifest.hostName}`,
+    `system       ${systemHash}`,
+    `architecture ${manifest.architecture}`,
+    `channel      ${suites}`,
+    `kernel       ${manifest.kernel.package} ${manifest.kernel.arguments.join(" ")}`,
+    ...manifest.fileSystems.map((one) => `file system  ${one.mountPoint} (${one.type}, ${device(one.device)})`),
+    `packages     ${manifest.packages.length} wished for, ${packages.length} in all`,
+    ...(context.verbose ? packages.map(({ name, version }) => `  ${name} ${version}`) : []),
+    `services     ${os.services.length}`,
+    ...os.services.map((service) => {
+      const where = locationOf(service);
+      return `  ${service.name.padEnd(20)} ${service.type.description}${context.verbose && where ? ` (${formatLocation(where, process.cwd())})` : ""}`;
+    }),
+    `units        ${manifest.enabledUnits.join(", ")}`,
+    `users        ${people.map(({ name, uid }) => `${name} (${uid})`).join(", ") || "none beside root"}`,
+    `files        ${manifest.files.length} generated`,
+    ...(context.verbose ? manifest.files.map((one) => `  ${one.path}  (${one.origin.by})`) : []),
+    `checks       ${manifest.checks.map(({ name }) => name).join("; ") || "none"}`,
+  ];
+}

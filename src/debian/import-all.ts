@@ -1,0 +1,153 @@
+import { availableParallelism } from "node:os";
+import { MesoError } from "../base/error.ts";
+import type { SegmentTable } from "../store/segment.ts";
+import type { Store } from "../store/store.ts";
+import { type ImportOptions, importDebian, segmentLockName } from "./import.ts";
+import { type DebianArchive, importBatch } from "./import-batch.ts";
+
+export interface ImportProgress {
+  readonly archivesDone: number;
+  readonly archivesTotal: number;
+  /** Bytes of compressed archives. */
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  /** Files, links and directories imported. */
+  readonly entries: number;
+}
+
+export interface ImportAllOptions extends ImportOptions {
+  /** Batches at once; one more than there are processors when not given, as each is sometimes not decompressing. */
+  readonly parallel?: number;
+  /** Archives, by SHA-256, to begin with, and what to do once their segments are there, beside the others' import. */
+  readonly first?: { readonly archives: ReadonlySet<string>; readonly done: () => void };
+  /** Told after each archive that had to be imported; never when all are there. */
+  readonly onProgress?: (progress: ImportProgress) => void;
+}
+
+/**
+ * The tables of the archives' segments, in their order; what is not in the store is imported, the largest
+ * first, several at once. Archives that another process is importing are left to it and waited for last.
+ *
+ * @throws MesoError with a problem for each archive that was refused (see `importDebian`); the others stay.
+ */
+export async function importAll(
+  store: Store,
+  archives: readonly DebianArchive[],
+  options: ImportAllOptions = {},
+): Promise<SegmentTable[]> {
+  const { parallel = availableParallelism() + 1, signal } = options;
+  const tables = new Map<string, SegmentTable>();
+  const missing = new Map<string, DebianArchive>();
+  for (const archive of archives) {
+    const table = store.findSegment(archive.sha256);
+    if (table) tables.set(archive.sha256, table);
+    else missing.set(archive.sha256, archive);
+  }
+  const isFirst = ({ sha256 }: DebianArchive) => options.first?.archives.has(sha256) ?? false;
+  const first = [...missing.values()].filter(isFirst);
+  const awaited = new Set(first.map(({ sha256 }) => sha256));
+  const errors: MesoError[] = [];
+  const report = createReport([...missing.values()], options.onProgress);
+  const busy: DebianArchive[] = [];
+
+  const done = (archive: DebianArchive, result: { readonly table: SegmentTable } | { readonly error: MesoError }) => {
+    if ("error" in result) errors.push(result.error);
+    else tables.set(archive.sha256, result.table);
+    report(archive, "error" in result ? 0 : result.table.entries.length);
+    if (awaited.delete(archive.sha256) && awaited.size === 0) options.first?.done();
+  };
+
+  async function importUnlocked(batch: readonly DebianArchive[]): Promise<void> {
+    const locked = batch.flatMap((archive) => {
+      const lock = store.tryLock(segmentLockName(archive.sha256));
+      return lock ? [{ archive, lock }] : [];
+    });
+    busy.push(...batch.filter((archive) => !locked.some((one) => one.archive === archive)));
+    try {
+      const wanted: DebianArchive[] = [];
+      for (const { archive } of locked) {
+        const table = store.findSegment(archive.sha256);
+        if (table) done(archive, { table });
+        else wanted.push(archive);
+      }
+      const results = await importBatch(store, wanted, signal);
+      for (const [i, result] of results.entries()) done(wanted[i]!, result);
+    } finally {
+      for (const { lock } of locked) lock.release();
+    }
+  }
+
+  const others = [...missing.values()].filter((archive) => !isFirst(archive));
+  await inLanes([...batches(first), ...batches(others)], parallel, signal, importUnlocked);
+  await inLanes(busy, parallel, signal, async (archive) => {
+    try {
+      await importDebian(store, archive.file, archive, options);
+      done(archive, { table: store.readSegmentTable(archive.sha256) });
+    } catch (error) {
+      if (!(error instanceof MesoError)) throw error;
+      done(archive, { error });
+    }
+  });
+  if (errors.length > 0) throw new MesoError(errors.flatMap((error) => error.problems));
+  return archives.map((archive) => tables.get(archive.sha256)!);
+}
+
+/** Archives are decompressed by one process until they have this many bytes together. */
+const batchBytes = 4 * 1024 * 1024;
+
+/** Largest first, so that none of the long ones is left for the end; small ones share a process. */
+function batches(archives: readonly DebianArchive[]): DebianArchive[][] {
+  const sorted = archives.toSorted((a, b) => b.size - a.size || (a.sha256 < b.sha256 ? -1 : 1));
+  const result: DebianArchive[][] = [];
+  let room = 0;
+  for (const archive of sorted) {
+    if (archive.size > room) {
+      result.push([]);
+      room = batchBytes;
+    }
+    result.at(-1)!.push(archive);
+    room -= archive.size;
+  }
+  return result;
+}
+
+/** Runs `work` on each item, `parallel` at a time; after a failure no further item is begun. */
+async function inLanes<T>(
+  items: readonly T[],
+  parallel: number,
+  signal: AbortSignal | undefined,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const iterator = items.values();
+  let failed = false;
+  const lane = async () => {
+    for (const item of iterator) {
+      if (failed) return;
+      signal?.throwIfAborted();
+      try {
+        await work(item);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const outcomes = await Promise.allSettled(Array.from({ length: parallel }, lane));
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+}
+
+function createReport(
+  archives: readonly DebianArchive[],
+  onProgress: ((progress: ImportProgress) => void) | undefined,
+) {
+  const bytesTotal = archives.reduce((sum, archive) => sum + archive.size, 0);
+  let archivesDone = 0;
+  let bytesDone = 0;
+  let entries = 0;
+  return (archive: DebianArchive, newEntries: number) => {
+    archivesDone++;
+    bytesDone += archive.size;
+    entries += newEntries;
+    onProgress?.({ archivesDone, archivesTotal: archives.length, bytesDone, bytesTotal, entries });
+  };
+}

@@ -1,0 +1,212 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, copyFileSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { failure } from "../base/error.ts";
+import { diskRecipe } from "../image/extent.ts";
+import { writeQcow2 } from "../image/output/qcow2.ts";
+import { cleanupAtExit } from "./cleanup-at-exit.ts";
+import { type GuestAgent, guestAgent } from "./guest-agent.ts";
+import { jsonChannel } from "./json-channel.ts";
+import { type Accelerator, chooseAccelerator } from "./qemu-accelerator.ts";
+import { qemuArguments } from "./qemu-arguments.ts";
+import { findProgram, findQemu, findUefi } from "./qemu-program.ts";
+import { type SerialConsole, serialConsole } from "./serial-console.ts";
+
+export type MachineDisk = (
+  | { readonly kind: "raw" | "qcow2"; readonly path: string }
+  | { readonly kind: "nbd"; readonly socketPath: string; readonly size: number }
+) & {
+  /** Writes reach the file itself; else they go to a layer that is thrown away at the end. */
+  readonly keepWrites?: boolean;
+  readonly bus?: "virtio-scsi" | "virtio-blk";
+};
+
+export interface MachineOptions {
+  readonly name?: string;
+  /** Debian's name: `amd64`. */
+  readonly architecture: string;
+  /** The first one starts. */
+  readonly disks: readonly MachineDisk[];
+  readonly firmware: "bios" | "uefi";
+  readonly cores?: number;
+  readonly memoryMebibytes?: number;
+  readonly network?: boolean;
+  /** Where it is remembered whether KVM works. */
+  readonly cacheDirectory: string;
+  /** Instead of trying. */
+  readonly accelerator?: Accelerator;
+}
+
+export interface Machine {
+  readonly console: SerialConsole;
+  readonly agent: GuestAgent;
+  readonly accelerator: Accelerator;
+  /** Port of the host's loopback that leads to the machine's ssh; undefined without network. */
+  readonly sshPort: number | undefined;
+  /** By the power button, then, after `gracefulSeconds` (stretched on slow machines), by force. */
+  readonly stop: (options?: { gracefulSeconds?: number }) => Promise<"graceful" | "forced" | "was-off">;
+  /** Settles when QEMU has ended. */
+  readonly exited: Promise<{ readonly exitCode: number | null; readonly stderr: string }>;
+}
+
+/** TCG against hardware: measured between 5 and 10 for a boot. */
+const slowness: Readonly<Record<Accelerator, number>> = { kvm: 1, tcg: 8 };
+
+/**
+ * Starts a machine in QEMU. Nothing of it outlives `stop`, the machine's own end, or this process: sockets,
+ * firmware variables and the layers that take the writes lie in a temporary folder that goes with it.
+ *
+ * @throws MesoError `qemu-missing`, `firmware-missing`, `qemu-failed` with QEMU's own words.
+ */
+export async function startMachine(options: MachineOptions): Promise<Machine> {
+  const program = findQemu(options.architecture);
+  const uefi = options.firmware === "uefi" ? findUefi(options.architecture) : undefined;
+  const accelerator = options.accelerator ?? chooseAccelerator({ ...options, program });
+  const folder = mkdtempSync(join(tmpdir(), "meso-vm-"));
+  const inside = (name: string) => join(folder, name);
+  let child: ChildProcess | undefined;
+  const release = cleanupAtExit(() => {
+    child?.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const lines: { connection: Promise<Socket>; close: () => void }[] = [];
+  const discard = () => {
+    for (const line of lines) line.close();
+    rmSync(folder, { recursive: true, force: true });
+    release();
+  };
+  try {
+    const variables = uefi && inside("variables.fd");
+    if (uefi && variables) copyFileSync(uefi.variables, variables);
+    const sockets = { serial: inside("serial"), agent: inside("agent"), qmp: inside("qmp") };
+    for (const path of [sockets.serial, sockets.agent, sockets.qmp]) lines.push(await expectOne(path));
+    const sshPort = options.network ? await freePort() : undefined;
+    const settings = qemuArguments({
+      name: options.name ?? "meso",
+      // Emulated processors share one thread: a second one would only make the first wait.
+      cores: options.cores ?? (accelerator === "kvm" ? 2 : 1),
+      memoryMebibytes: options.memoryMebibytes ?? 1024,
+      ...{ architecture: options.architecture, accelerator, sockets, network: options.network ?? false },
+      disks: options.disks.map((disk, index) => withOverlay(disk, inside(`overlay${index}.qcow2`))),
+      ...(uefi && variables && { uefi: { code: uefi.code, variables } }),
+      ...(sshPort !== undefined && { sshPort }),
+    });
+    const running = runBound(program, settings);
+    child = running.child;
+    const exited = running.exited.then((end) => {
+      discard();
+      return end;
+    });
+    const connected = Promise.all(lines.map((line) => line.connection));
+    const first = await Promise.race([connected, exited]);
+    if (!Array.isArray(first)) throw failure("qemu-failed", `QEMU did not start: ${first.stderr.trim()}`);
+    const [serial, agent, qmp] = first as [Socket, Socket, Socket];
+    const timeScale = slowness[accelerator];
+    return {
+      console: serialConsole(serial, timeScale),
+      agent: guestAgent(agent, timeScale),
+      ...{ accelerator, sshPort, exited },
+      stop: stopper(running.child, exited, qmp, timeScale),
+    };
+  } catch (error) {
+    child?.kill("SIGKILL");
+    discard();
+    throw error;
+  }
+}
+
+/** Should this process be killed outright, the kernel ends QEMU with it (setpriv is part of util-linux). */
+function runBound(program: string, settings: readonly string[]) {
+  const setpriv = findProgram("setpriv");
+  const command = setpriv ? [setpriv, "--pdeathsig", "KILL", "--", program] : [program];
+  // Its own session: Ctrl-C on the terminal is for us, who then end the machine in order.
+  const child = spawn(command[0]!, [...command.slice(1), ...settings], {
+    stdio: ["ignore", "ignore", "pipe"],
+    detached: true,
+  });
+  let stderr = "";
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    stderr = (stderr + text).slice(-16_384);
+  });
+  const exited = new Promise<{ exitCode: number | null; stderr: string }>((resolve) => {
+    child.once("error", (error) => resolve({ exitCode: null, stderr: error.message }));
+    child.once("close", (exitCode) => resolve({ exitCode, stderr }));
+  });
+  return { child, exited };
+}
+
+function withOverlay(disk: MachineDisk, overlay: string) {
+  const bus = disk.bus ?? "virtio-scsi";
+  const backing =
+    disk.kind === "nbd" ? { kind: disk.kind, socketPath: disk.socketPath } : { kind: disk.kind, path: disk.path };
+  if (disk.keepWrites) return { backing, bus };
+  const size = disk.kind === "nbd" ? disk.size : diskFileSize(disk.kind, disk.path);
+  writeQcow2(diskRecipe(size, []), overlay, { segmentDataPath: () => "" });
+  return { backing, bus, overlay };
+}
+
+function diskFileSize(kind: "raw" | "qcow2", path: string): number {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (!stat) throw failure("no-disk", `${path} does not exist`, { expected: `a disk image (${kind})` });
+  if (kind === "raw") return stat.size;
+  const header = Buffer.alloc(32);
+  const file = openSync(path, "r");
+  try {
+    readSync(file, header, 0, header.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  if (header.toString("latin1", 0, 4) !== "QFI\xfb") throw failure("no-disk", `${path} is not a qcow2 file`);
+  return Number(header.readBigUInt64BE(24));
+}
+
+/** Listens for exactly one connection. */
+async function expectOne(path: string): Promise<{ connection: Promise<Socket>; close: () => void }> {
+  const server: Server = createServer();
+  const connection = new Promise<Socket>((resolve) => {
+    server.once("connection", (socket) => {
+      server.close();
+      resolve(socket);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, resolve);
+  });
+  return { connection, close: () => server.close(() => {}) };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address === "string" || !address) throw new Error("assertion failed: a TCP server has a port");
+  return address.port;
+}
+
+function stopper(child: ChildProcess, exited: Machine["exited"], qmp: Socket, timeScale: number): Machine["stop"] {
+  const channel = jsonChannel(qmp);
+  channel.send({ execute: "qmp_capabilities" });
+  const ended = async (seconds: number) => {
+    const controller = new AbortController();
+    const timer = sleep(seconds * 1000, false, { signal: controller.signal }).catch(() => false);
+    const result = await Promise.race([exited.then(() => true), timer]);
+    controller.abort();
+    return result;
+  };
+  return async ({ gracefulSeconds = 10 } = {}) => {
+    if (child.exitCode !== null || child.signalCode !== null) return "was-off";
+    if (gracefulSeconds > 0) {
+      channel.send({ execute: "system_powerdown" });
+      if (await ended(gracefulSeconds * timeScale)) return "graceful";
+    }
+    channel.send({ execute: "quit" });
+    if (!(await ended(2))) child.kill("SIGKILL");
+    await exited;
+    return "forced";
+  };
+}

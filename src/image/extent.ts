@@ -1,0 +1,35 @@
+import { assert } from "../base/error.ts";
+import type { ContentSource } from "../store/file-tree.ts";
+
+/** A run of bytes on a disk and where they come from. `start` and `length` are bytes. */
+export interface Extent {
+  readonly start: number;
+  readonly length: number;
+  readonly source: ContentSource;
+}
+
+/** A disk, a partition or a file system as data: what no extent covers reads as zeros. */
+export interface DiskRecipe {
+  /** Bytes. */
+  readonly size: number;
+  /** Sorted by start, without overlap, within size. */
+  readonly extents: readonly Extent[];
+}
+
+/** The extents sorted by start and checked against overlap and overrun: the entrance to every recipe. */
+export function diskRecipe(size: number, extents: readonly Extent[]): DiskRecipe {
+  const sorted = [...extents].sort((a, b) => a.start - b.start);
+  let end = 0;
+  for (const extent of sorted) {
+    assert(extent.length > 0, `extent at ${extent.start} is empty`);
+    assert(extent.start >= end, `extent at ${extent.start} overlaps the one before, which ends at ${end}`);
+    end = extent.start + extent.length;
+  }
+  assert(end <= size, `extents end at ${end}, beyond the size ${size}`);
+  return { size, extents: sorted };
+}
+
+/** The same extents, `by` bytes further on: a file system into its partition. */
+export function shifted(extents: readonly Extent[], by: number): Extent[] {
+  return extents.map((extent) => ({ ...extent, start: extent.start + by }));
+}

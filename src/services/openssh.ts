@@ -1,0 +1,136 @@
+import { extend, serviceType } from "../language/service-type.ts";
+import { sbin, text, textFile } from "../language/text.ts";
+import { etcFile, etcFiles, symlink } from "../system/essential-files.ts";
+import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
+import { dropIn, enableUnit, systemdUnits, unit } from "../system/essential-units.ts";
+
+export interface OpensshOptions {
+  readonly port?: number;
+  /** Addresses to listen on; none means all. */
+  readonly listenAddresses?: readonly string[];
+  readonly permitRootLogin?: "no" | "prohibit-password" | "yes";
+  readonly passwordAuthentication?: boolean;
+  readonly x11Forwarding?: boolean;
+  readonly allowGroups?: readonly string[];
+  readonly hostKey?: string;
+  readonly extraConfiguration?: string;
+}
+
+/** The SSH server. Administrators' keys come from `authorizedKeys` of the accounts. */
+export const openssh = serviceType<OpensshOptions>({
+  name: "openssh",
+  description: "OpenSSH server; who may log in is said by the accounts' authorizedKeys.",
+  options: {
+    port: "TCP port to listen on.",
+    listenAddresses: "Addresses to listen on; an empty list means all.",
+    permitRootLogin: "Whether root may log in: no, prohibit-password (keys only) or yes.",
+    passwordAuthentication: "Whether a password is enough to log in.",
+    x11Forwarding: "Whether graphical programs may be shown on the client.",
+    allowGroups: "Only members of these groups may log in; an empty list means everybody.",
+    hostKey:
+      "Where the host's Ed25519 key is. Made at boot when it is missing, never part of an image: put it on a state volume for a machine that is to keep its identity.",
+    extraConfiguration: "Further lines of sshd_config(5); Match blocks go here.",
+  },
+  defaults: {
+    port: 22,
+    listenAddresses: [],
+    permitRootLogin: "prohibit-password",
+    passwordAuthentication: false,
+    x11Forwarding: false,
+    allowGroups: [],
+    hostKey: "/etc/ssh/ssh_host_ed25519_key",
+    extraConfiguration: "",
+  },
+  validate: ({ port, hostKey }) => [
+    ...(Number.isInteger(port) && port >= 1 && port <= 65535
+      ? []
+      : [
+          { code: "wrong-port", field: "port", what: `found the port ${port}`, expected: "a whole number, 1 to 65535" },
+        ]),
+    ...(/^\/[^\s]+$/.test(hostKey)
+      ? []
+      : [
+          {
+            code: "wrong-path",
+            field: "hostKey",
+            what: `found ${JSON.stringify(hostKey)}`,
+            expected: "an absolute path",
+          },
+        ]),
+  ],
+  extensions: [
+    extend(profile, () => ["openssh-server"]),
+    extend(etcFiles, (options) => [
+      etcFile("/etc/ssh/sshd_config", sshdConfig(options), { replacesPackageFile: true }),
+      // systemd's generator would open further listeners (a socket file, AF_VSOCK) that know nothing of this one.
+      symlink("/etc/systemd/system-generators/systemd-ssh-generator", "/dev/null"),
+    ]),
+    extend(systemdUnits, (options) => [
+      enableUnit("ssh.service"),
+      dropIn("ssh.service", "meso", {
+        text: text`
+          [Unit]
+          Wants=ssh-host-key.service
+          After=ssh-host-key.service
+
+          [Service]
+          ExecStartPre=
+          ExecStartPre=${sbin("openssh-server", "sshd")} -t -f ${sshdConfig(options)}
+          ExecStart=
+          ExecStart=${sbin("openssh-server", "sshd")} -D -f ${sshdConfig(options)}
+          ExecReload=
+          ExecReload=${sbin("openssh-server", "sshd")} -t -f ${sshdConfig(options)}
+          ExecReload=/bin/kill -HUP $MAINPID
+        `,
+      }),
+      hostKeyUnit(options.hostKey),
+    ]),
+    extend(checks, ({ port }) => [unitActive("ssh.service"), portAnswers(port)]),
+  ],
+});
+
+function sshdConfig(options: Required<OpensshOptions>) {
+  const yesNo = (value: boolean): string => (value ? "yes" : "no");
+  return textFile(
+    "sshd_config",
+    text`
+      Port ${options.port}
+      ${options.listenAddresses.map((address) => `ListenAddress ${address}`)}
+      HostKey ${options.hostKey}
+      AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
+      PermitRootLogin ${options.permitRootLogin}
+      PasswordAuthentication ${yesNo(options.passwordAuthentication)}
+      KbdInteractiveAuthentication no
+      UsePAM yes
+      X11Forwarding ${yesNo(options.x11Forwarding)}
+      PrintMotd no
+      AcceptEnv LANG LC_*
+      ${options.allowGroups.length > 0 ? `AllowGroups ${options.allowGroups.join(" ")}` : ""}
+      Subsystem sftp /usr/lib/openssh/sftp-server
+      ${options.extraConfiguration}
+    `,
+  );
+}
+
+/**
+ * One key of one type: three types took eight seconds under emulation, and no client of this decade lacks Ed25519.
+ * Written aside and renamed, so that a power cut does not leave half a key.
+ */
+function hostKeyUnit(hostKey: string) {
+  return unit({
+    name: "ssh-host-key.service",
+    text: text`
+      [Unit]
+      Description=SSH host key of this machine
+      RequiresMountsFor=${hostKey.slice(0, hostKey.lastIndexOf("/")) || "/"}
+      ConditionPathExists=!${hostKey}
+      Before=ssh.service
+
+      [Service]
+      Type=oneshot
+      RemainAfterExit=yes
+      UMask=0077
+      ExecStart=/bin/sh -c 'rm -f "$1.new" "$1.new.pub" && ssh-keygen -q -t ed25519 -N "" -C "" -f "$1.new" && chmod 644 "$1.new.pub" && mv "$1.new.pub" "$1.pub" && sync "$1.new" && mv "$1.new" "$1"' sh ${hostKey}
+    `,
+  });
+}

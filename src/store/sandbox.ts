@@ -1,0 +1,166 @@
+import { spawn } from "node:child_process";
+import { readdir, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { assert, failure, type MesoError } from "../base/error.ts";
+import { sortedBy } from "../base/order.ts";
+
+export interface SandboxBind {
+  /** A path of the host. */
+  readonly from: string;
+  /** Where the command sees it; outside the root's own top-level folders, or on a path they hold. */
+  readonly to: string;
+  readonly writable?: boolean;
+}
+
+export interface SandboxOptions {
+  /** The folder that becomes `/`, read-only. `/proc`, `/dev` and an empty `/tmp` are added. */
+  readonly root: string;
+  readonly binds?: readonly SandboxBind[];
+  /** Program (a path inside) and arguments. */
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly workingDirectory?: string;
+  readonly timeoutSeconds: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs a command with bubblewrap where nothing of the host can show: new namespaces of every kind, no
+ * network, no host path but the given ones, a fixed user, host name, zone, locale, umask and environment.
+ * The same for root and for an unprivileged user. Gives what it wrote on standard output and error.
+ *
+ * @throws MesoError `sandbox-missing`, `sandbox-refused`, `build-failed` (with the tail of the output),
+ *   `build-timeout`; the signal's reason when aborted.
+ */
+export async function runInSandbox(options: SandboxOptions): Promise<{ stdout: Buffer; stderr: string }> {
+  assert(options.command.length > 0, "a sandbox needs a command");
+  options.signal?.throwIfAborted();
+  const bubblewrap = ["bwrap", ...(await isolation(options)), "--", ...options.command];
+  // The umask is inherited, and Node can set it only for the whole process: a shell sets it for this child.
+  const child = spawn("/bin/sh", ["-c", 'umask 022 && exec "$@"', "sh", ...bubblewrap], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
+  });
+  const outcome = { timedOut: false };
+  const kill = () => child.kill("SIGKILL");
+  const timer = setTimeout(() => {
+    outcome.timedOut = true;
+    kill();
+  }, options.timeoutSeconds * 1000);
+  options.signal?.addEventListener("abort", kill, { once: true });
+  try {
+    const stdout = gather(child.stdout, Number.POSITIVE_INFINITY);
+    const stderr = gather(child.stderr, errorTailBytes);
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    options.signal?.throwIfAborted();
+    if (outcome.timedOut) throw timeout(options, stderr().toString());
+    if (code !== 0) throw explain(options, code, stdout(), stderr().toString());
+    return { stdout: stdout(), stderr: stderr().toString() };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", kill);
+  }
+}
+
+/** Seen by every build: nothing of it comes from the host. */
+const fixedEnvironment = {
+  PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/tmp",
+  USER: "build",
+  LOGNAME: "build",
+  TMPDIR: "/tmp",
+  TZ: "UTC",
+  LANG: "C.UTF-8",
+  LC_ALL: "C.UTF-8",
+  SOURCE_DATE_EPOCH: "1",
+};
+
+const errorTailBytes = 16_384;
+
+async function isolation(options: SandboxOptions): Promise<string[]> {
+  const env = { ...fixedEnvironment, ...options.env };
+  return [
+    ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"],
+    ...["--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "build"],
+    ...(await rootMounts(options.root)),
+    ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"],
+    ...(options.binds ?? []).flatMap((bind) => [bind.writable ? "--bind" : "--ro-bind", bind.from, bind.to]),
+    ...["--remount-ro", "/"],
+    ...sortedBy(Object.entries(env), ([name]) => name).flatMap(([name, value]) => ["--setenv", name, value]),
+    ...["--chdir", options.workingDirectory ?? "/tmp"],
+  ];
+}
+
+/**
+ * Each top-level entry is bound for itself upon a fresh tmpfs: bound as a whole, a read-only root would
+ * need folders for every mount point, and a smallest root has none.
+ */
+async function rootMounts(root: string): Promise<string[]> {
+  const entries = sortedBy(await readdir(root, { withFileTypes: true }), (entry) => entry.name);
+  const own = entries.filter((entry) => !["proc", "dev", "tmp"].includes(entry.name));
+  const mounts = await Promise.all(
+    own.map(async (entry) => {
+      const path = join(root, entry.name);
+      return entry.isSymbolicLink()
+        ? ["--symlink", await readlink(path), `/${entry.name}`]
+        : ["--ro-bind", path, `/${entry.name}`];
+    }),
+  );
+  return mounts.flat();
+}
+
+/** Collects a stream, keeping at most its last `limit` bytes (twice that for a moment). */
+function gather(stream: NodeJS.ReadableStream, limit: number): () => Buffer {
+  let chunks: Buffer[] = [];
+  let size = 0;
+  stream.on("data", (chunk: Buffer) => {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > 2 * limit) {
+      chunks = [Buffer.concat(chunks).subarray(-limit)];
+      size = limit;
+    }
+  });
+  return () => {
+    const whole = Buffer.concat(chunks);
+    return whole.length > limit ? whole.subarray(-limit) : whole;
+  };
+}
+
+function explain(options: SandboxOptions, code: number | null, stdout: Buffer, stderr: string): MesoError {
+  // 127 from the shell itself, before bubblewrap could say anything: it is not there.
+  if (code === 127 && /bwrap: (not found|No such file)/.test(stderr) && !stderr.includes("execvp")) {
+    return failure("sandbox-missing", "bubblewrap (the program bwrap) is not installed", {
+      expected: "bwrap in PATH, to run builds apart from the host",
+      hint: "apt-get install bubblewrap",
+    });
+  }
+  if (/^bwrap: .*(namespace|uid map|Operation not permitted|Permission denied|pivot_root)/m.test(stderr)) {
+    return failure("sandbox-refused", `bubblewrap may not make a sandbox here: ${stderr.trim()}`, {
+      expected: "a kernel that lets this user make user namespaces",
+      hint: "as root: sysctl -w kernel.unprivileged_userns_clone=1 (or, on a kernel with that AppArmor rule, kernel.apparmor_restrict_unprivileged_userns=0); in a container, allow nested user namespaces",
+    });
+  }
+  const tail = lastLines(stderr.trim() || stdout.subarray(-errorTailBytes).toString().trim());
+  const ending = code === null ? "was killed" : `failed with exit code ${code}`;
+  return failure("build-failed", `${options.command[0]} ${ending} in the sandbox:\n${tail}`);
+}
+
+function timeout(options: SandboxOptions, stderr: string): MesoError {
+  const tail = lastLines(stderr.trim());
+  return failure(
+    "build-timeout",
+    `${options.command[0]} did not end within ${options.timeoutSeconds} s in the sandbox${tail && `:\n${tail}`}`,
+  );
+}
+
+function lastLines(text: string): string {
+  return text
+    .split("\n")
+    .slice(-20)
+    .map((line) => `  | ${line}`)
+    .join("\n");
+}

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { assert, failure, MesoError } from "../base/error.ts";
+import type { DebianControl, SegmentTable } from "./segment.ts";
+import { createSegmentWriter, type SegmentWriter } from "./segment-writer.ts";
+import { tableFromJson } from "./table-json.ts";
+
+/** The segments of a store: folders named by their id, each with `data`, `table.json`, perhaps `control.json`. */
+export interface Segments {
+  segmentDataPath(id: string): string;
+  /** Whether the segment is there, looking at nothing inside it. */
+  hasSegment(id: string): boolean;
+  /**
+   * @throws MesoError `no-segment` when it is not there; `damaged-segment` when its table cannot be read or
+   * its data file has another length.
+   */
+  readSegmentTable(id: string): SegmentTable;
+  /** The same, but undefined when it is not there; a damaged one is removed, to be made again. */
+  findSegment(id: string): SegmentTable | undefined;
+  /** The control member of an imported `.deb`, kept apart from its table. Throws as `readSegmentTable` does. */
+  readDebianControl(id: string): DebianControl;
+  /** Reads all data again: false when it is not what was imported; the segment is then removed. */
+  verifySegment(id: string): Promise<boolean>;
+  removeSegment(id: string): void;
+  /** A new segment, invisible until it is finished. */
+  newSegment(id: string): SegmentWriter;
+}
+
+export function createSegments(directory: string, temporaryPath: () => string): Segments {
+  const inside = (id: string, file: string) => {
+    assert(/^[0-9a-f]{64}$/.test(id), `${id} is not a SHA-256 in hexadecimal`);
+    return join(directory, id, file);
+  };
+  const segmentDataPath = (id: string) => inside(id, "data");
+
+  function removeSegment(id: string): void {
+    const aside = temporaryPath();
+    try {
+      renameSync(inside(id, "."), aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      return;
+    }
+    rmSync(aside, { recursive: true, force: true });
+  }
+
+  function readSegmentTable(id: string): SegmentTable {
+    const table = readPart(id, inside(id, "table.json"), tableFromJson);
+    const dataBytes = statSync(segmentDataPath(id), { throwIfNoEntry: false })?.size;
+    if (dataBytes !== table.dataBytes) {
+      throw damaged(id, `its data file has ${dataBytes ?? "no"} bytes instead of ${table.dataBytes}`);
+    }
+    return table;
+  }
+
+  function findSegment(id: string): SegmentTable | undefined {
+    try {
+      return readSegmentTable(id);
+    } catch (error) {
+      const code = error instanceof MesoError ? error.code : undefined;
+      if (code === "damaged-segment") removeSegment(id);
+      else if (code !== "no-segment") throw error;
+      return undefined;
+    }
+  }
+
+  async function verifySegment(id: string): Promise<boolean> {
+    const table = findSegment(id);
+    if (!table) return false;
+    if ((await fileSha256(segmentDataPath(id))) === table.dataSha256) return true;
+    removeSegment(id);
+    return false;
+  }
+
+  return {
+    segmentDataPath,
+    hasSegment: (id) => existsSync(inside(id, "table.json")),
+    readSegmentTable,
+    findSegment,
+    readDebianControl: (id) => readPart(id, inside(id, "control.json"), (text) => JSON.parse(text) as DebianControl),
+    verifySegment,
+    removeSegment,
+    newSegment: (id) => createSegmentWriter(id, temporaryPath(), inside(id, "")),
+  };
+}
+
+function readPart<T>(id: string, file: string, parse: (text: string) => T): T {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    throw failure("no-segment", `segment ${id} is not in the store`, { hint: "import its archive first" });
+  }
+  try {
+    return parse(text);
+  } catch (error) {
+    throw damaged(id, `${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function damaged(id: string, why: string) {
+  return failure("damaged-segment", `segment ${id} is damaged: ${why}`, {
+    hint: "check the store: damaged segments are removed and imported again",
+  });
+}
+
+async function fileSha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const file = await open(path);
+  try {
+    const buffer = new Uint8Array(1 << 20);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return hash.digest("hex");
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+}

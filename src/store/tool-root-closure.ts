@@ -1,0 +1,142 @@
+import { posix } from "node:path";
+import { isElf, readElf } from "../base/elf.ts";
+import { failure } from "../base/error.ts";
+import { compareBytes, sortedBy } from "../base/order.ts";
+import type { FileEntry, FileTree } from "./file-tree.ts";
+
+export interface ClosureOptions {
+  readonly tree: FileTree;
+  /** Programs by absolute path: `/usr/bin/kmod`. */
+  readonly binaries: readonly string[];
+  /** Further files, or folders with all they hold: what programs open without being linked to it. */
+  readonly extraPaths?: readonly string[];
+  readonly read: (entry: FileEntry) => Uint8Array | Promise<Uint8Array>;
+}
+
+/** One path of a tool root: a regular file, or a link kept as it is. */
+export interface ToolPath {
+  readonly path: string;
+  readonly entry: FileEntry | { readonly kind: "symlink"; readonly target: string };
+}
+
+/** Every path that a tool root holds, sorted: files, and the links on the way to them. */
+export async function toolClosure(options: ClosureOptions): Promise<ToolPath[]> {
+  const resolve = treeResolver(options.tree);
+  const found = new Map<string, ToolPath["entry"]>();
+  const queue: { path: string; neededBy: string }[] = [
+    ...options.binaries.map((path) => ({ path, neededBy: "the caller" })),
+    ...(options.extraPaths ?? []).flatMap((path) => below(options.tree, resolve, path)),
+  ];
+  for (let next = queue.pop(); next; next = queue.pop()) {
+    const resolved = resolve(next.path);
+    if (!resolved) throw missing(next.path, next.neededBy);
+    for (const [path, target] of resolved.links) found.set(path, { kind: "symlink", target });
+    if (found.has(resolved.path)) continue;
+    found.set(resolved.path, resolved.entry);
+    const bytes = await options.read(resolved.entry);
+    if (!isElf(bytes)) continue;
+    for (const path of dependencies(bytes, resolved.path, resolve)) queue.push({ path, neededBy: resolved.path });
+  }
+  return sortedBy([...found], ([path]) => path).map(([path, entry]) => ({ path, entry }));
+}
+
+interface Resolved {
+  readonly path: string;
+  readonly entry: FileEntry;
+  /** The links followed, by path. */
+  readonly links: ReadonlyMap<string, string>;
+}
+
+type Resolver = (path: string) => Resolved | undefined;
+
+/** Where Debian puts shared libraries (multiarch specification), by ELF machine. */
+const multiarchTriplets: Readonly<Record<number, string>> = {
+  3: "i386-linux-gnu",
+  21: "powerpc64le-linux-gnu",
+  22: "s390x-linux-gnu",
+  40: "arm-linux-gnueabihf",
+  62: "x86_64-linux-gnu",
+  183: "aarch64-linux-gnu",
+  243: "riscv64-linux-gnu",
+  258: "loongarch64-linux-gnu",
+};
+
+function dependencies(bytes: Uint8Array, path: string, resolve: Resolver): string[] {
+  const elf = readElf(bytes, path);
+  if (elf.type === "relocatable") return [];
+  const triplet = multiarchTriplets[elf.machine];
+  const folders = [
+    ...(elf.runpath.length > 0 ? elf.runpath : elf.rpath).map((folder) => expandOrigin(folder, path)),
+    ...(triplet ? [`/usr/lib/${triplet}`, `/lib/${triplet}`] : []),
+    ...["/usr/lib64", "/usr/lib", "/lib64", "/lib"],
+  ];
+  const libraries = elf.needed.map((name) => {
+    if (name.includes("/")) return expandOrigin(name, path);
+    const folder = folders.find((candidate) => resolve(posix.join(candidate, name)));
+    if (folder === undefined) throw missing(name, path);
+    return posix.join(folder, name);
+  });
+  return elf.interpreter === undefined ? libraries : [elf.interpreter, ...libraries];
+}
+
+function expandOrigin(folder: string, path: string): string {
+  return folder.replace(/\$ORIGIN|\$\{ORIGIN\}/g, posix.dirname(path));
+}
+
+/** As Linux limits it (path_resolution(7)). */
+const maxLinks = 40;
+
+/**
+ * Follows symbolic links and hard links inside the tree. The usr-merge links are taken for granted where
+ * the tree has none: a tool root is often made of a few packages without base-files, which ships them.
+ */
+function treeResolver(tree: FileTree): Resolver {
+  return (path) => {
+    const links = new Map<string, string>();
+    let rest = posix.normalize(path).split("/").filter(Boolean);
+    let at = "/";
+    let followed = 0;
+    while (rest.length > 0) {
+      const here = posix.join(at, rest[0]!);
+      const entry = tree.get(here) ?? mergedLink(tree, here);
+      if (!entry) return undefined;
+      if (entry.kind === "symlink") {
+        if (++followed > maxLinks) return undefined;
+        links.set(here, entry.target);
+        rest = posix
+          .resolve(at, entry.target, ...rest.slice(1))
+          .split("/")
+          .filter(Boolean);
+        at = "/";
+        continue;
+      }
+      if (rest.length === 1) {
+        const file = entry.kind === "hardlink" ? tree.get(entry.target) : entry;
+        return file?.kind === "file" ? { path: here, entry: file, links } : undefined;
+      }
+      if (entry.kind !== "directory") return undefined;
+      at = here;
+      rest = rest.slice(1);
+    }
+    return undefined;
+  };
+}
+
+function mergedLink(tree: FileTree, path: string) {
+  if (!/^\/(bin|sbin|lib\d*|libx32)$/.test(path) || !tree.has(`/usr${path}`)) return undefined;
+  return { kind: "symlink", target: `usr${path}` } as const;
+}
+
+function below(tree: FileTree, resolve: Resolver, path: string): { path: string; neededBy: string }[] {
+  if (tree.get(path)?.kind !== "directory") return [{ path, neededBy: "the caller" }];
+  const inside = [...tree].filter(([name, entry]) => name.startsWith(`${path}/`) && entry.kind !== "directory");
+  // A link that leads out of what was unpacked is of no use to the tool, and no fault of the caller.
+  const whole = inside.filter(([name]) => resolve(name));
+  return whole.map(([name]) => ({ path: name, neededBy: path })).sort((a, b) => compareBytes(a.path, b.path));
+}
+
+function missing(path: string, neededBy: string) {
+  return failure("missing-tool", `${path}, needed by ${neededBy}, is in none of the packages given`, {
+    hint: "add the package that ships it to the inputs of this build",
+  });
+}
