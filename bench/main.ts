@@ -8,7 +8,7 @@ import { formatBytes } from "../src/base/progress.ts";
 import { fetchSegments } from "../src/build/fetch-archives.ts";
 import { openSystem } from "../src/build/open-system.ts";
 import { prepareSystem } from "../src/build/prepare.ts";
-import { testSession } from "../src/testing/test-session.ts";
+import { testSession } from "../src/test-support/test-session.ts";
 import { changeTable } from "./changes.ts";
 import { type Cost, measure, median, table } from "./measure.ts";
 import { runMmdebstrap, runXz, writeRepository } from "./peers.ts";

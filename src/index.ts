@@ -4,6 +4,8 @@ export type { UserAccount, UserGroup } from "./language/account.ts";
 export { userAccount, userGroup } from "./language/account.ts";
 export type { Bootloader, Grub } from "./language/bootloader.ts";
 export { grub } from "./language/bootloader.ts";
+export type { Centre, Group, Machine, Nic, Volume } from "./language/centre.ts";
+export { centre, group, machine, nic, volume } from "./language/centre.ts";
 export type { Channel } from "./language/channel.ts";
 export { bookworm, channel, trixie } from "./language/channel.ts";
 export type { Device, DevicePath, Label, Uuid } from "./language/device.ts";
@@ -20,6 +22,26 @@ export type { AcknowledgedScript, Architecture, Keyboard, OperatingSystem } from
 export { basePackages } from "./language/operating-system.ts";
 export type { PackageReference, PackageWish } from "./language/package-reference.ts";
 export { debian } from "./language/package-reference.ts";
+export type {
+  CephPool,
+  DirectoryPool,
+  DrainHook,
+  LibvirtHost,
+  ProxmoxCluster,
+  QemuHost,
+  Secret,
+} from "./language/places.ts";
+export {
+  balancerWeight,
+  cephPool,
+  directoryPool,
+  drainCommands,
+  libvirt,
+  proxmox,
+  qemu,
+  secret,
+  slurmDrain,
+} from "./language/places.ts";
 export type { Service, ServiceType } from "./language/service-type.ts";
 export { extend, service, serviceType, simpleService } from "./language/service-type.ts";
 export type { Content, GeneratedFile, PackageFile, Text } from "./language/text.ts";

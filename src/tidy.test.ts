@@ -15,9 +15,13 @@ const rooms = [
   "services",
   "image",
   "build",
+  "pools",
   "hypervisors",
+  "centre",
+  "simulation",
   "testing",
   "cli",
+  "test-support",
 ];
 
 const source = dirname(fileURLToPath(import.meta.url));
@@ -96,7 +100,7 @@ function trackedFiles(): string[] {
 
 /** Tests, what helps the tests of one folder (`*.testing.ts` beside them), and the room of what helps many. */
 function isTest(file: string): boolean {
-  return /\.(test|testing)\.ts$/.test(file) || roomOf(file) === "testing";
+  return /\.(test|testing)\.ts$/.test(file) || roomOf(file) === "test-support";
 }
 
 function inProject(file: string): string {

@@ -4,9 +4,9 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openStore } from "../store/store.ts";
-import { diskDigest } from "../testing/disk-bytes.ts";
-import { buildImage } from "../testing/meso-process.ts";
-import { workplace } from "../testing/seeded-store.ts";
+import { diskDigest } from "../test-support/disk-bytes.ts";
+import { buildImage } from "../test-support/meso-process.ts";
+import { workplace } from "../test-support/seeded-store.ts";
 
 const otherName = `
 import { inherit } from "mesoforge";

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { diskLayout } from "../image/disk.ts";
 import { baseFileSystems, debian, fileSystem, label, operatingSystem } from "../index.ts";
 import type { FileEntry } from "../store/file-tree.ts";
-import { testSession } from "../testing/test-session.ts";
+import { testSession } from "../test-support/test-session.ts";
 import { realiseSystem } from "./compose.ts";
 import { diskImage } from "./disk-image.ts";
 import { writeOutput } from "./output-file.ts";

@@ -9,7 +9,7 @@ import { administrators, chrony, openssh, rsyslog } from "../services/index.ts";
 import { extractTree } from "../store/extract-tree.ts";
 import { runInSandbox } from "../store/sandbox.ts";
 import type { ManifestFile } from "../system/manifest.ts";
-import { testSession } from "../testing/test-session.ts";
+import { testSession } from "../test-support/test-session.ts";
 import { realiseSystem } from "./compose.ts";
 import { prepareSystem } from "./prepare.ts";
 

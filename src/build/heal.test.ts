@@ -18,9 +18,9 @@ import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { openStore } from "../store/store.ts";
-import { diskDigest } from "../testing/disk-bytes.ts";
-import { buildImage, deadMirror, runMeso } from "../testing/meso-process.ts";
-import { workplace } from "../testing/seeded-store.ts";
+import { diskDigest } from "../test-support/disk-bytes.ts";
+import { buildImage, deadMirror, runMeso } from "../test-support/meso-process.ts";
+import { workplace } from "../test-support/seeded-store.ts";
 
 const place = await workplace();
 after(() => place.remove());

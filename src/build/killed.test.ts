@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openStore } from "../store/store.ts";
-import { diskDigest } from "../testing/disk-bytes.ts";
-import { buildImage, type ImageResult, startMeso } from "../testing/meso-process.ts";
-import { workplace } from "../testing/seeded-store.ts";
+import { diskDigest } from "../test-support/disk-bytes.ts";
+import { buildImage, type ImageResult, startMeso } from "../test-support/meso-process.ts";
+import { workplace } from "../test-support/seeded-store.ts";
 
 const place = await workplace();
 after(() => place.remove());

@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { MesoError } from "../base/error.ts";
 import { basePackages, channel, fileSystem, inherit, label, operatingSystem } from "../index.ts";
 import { locationOf } from "../language/record.ts";
-import { testSession } from "../testing/test-session.ts";
+import { testSession } from "../test-support/test-session.ts";
 import { prepareSystem } from "./prepare.ts";
 
 const session = testSession();

@@ -17,9 +17,9 @@ import { basename, join } from "node:path";
 import { after, test } from "node:test";
 import { importAll } from "../debian/import-all.ts";
 import { openStore } from "../store/store.ts";
-import { diskDigest, sha256sum } from "../testing/disk-bytes.ts";
-import { buildImage, type MesoOptions, projectFolder, runMeso } from "../testing/meso-process.ts";
-import { workplace } from "../testing/seeded-store.ts";
+import { diskDigest, sha256sum } from "../test-support/disk-bytes.ts";
+import { buildImage, type MesoOptions, projectFolder, runMeso } from "../test-support/meso-process.ts";
+import { workplace } from "../test-support/seeded-store.ts";
 
 /** A machine with something to put in another order. */
 const manyProgram = `

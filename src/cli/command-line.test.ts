@@ -8,8 +8,8 @@ import { after, describe, it } from "node:test";
 import type { Problem } from "../base/error.ts";
 import { openChannel } from "../build/channel.ts";
 import { hostArchitecture } from "../build/prepare.ts";
-import { type MesoRun, runMeso, startMeso } from "../testing/meso-process.ts";
-import { testSession } from "../testing/test-session.ts";
+import { type MesoRun, runMeso, startMeso } from "../test-support/meso-process.ts";
+import { testSession } from "../test-support/test-session.ts";
 import { commandNames } from "./commands.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "meso-command-line-"));

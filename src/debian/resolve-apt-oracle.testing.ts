@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { hashOf } from "../base/hash.ts";
-import { testCacheFolder } from "../testing/test-session.ts";
+import { testCacheFolder } from "../test-support/test-session.ts";
 import { readMirrors } from "./mirror.ts";
 import type { PackagesText } from "./package-index-writer.ts";
 

@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { writeRecipeFile } from "../testing/recipe-file.ts";
+import { writeRecipeFile } from "../test-support/recipe-file.ts";
 import { diskRecipe } from "./extent.ts";
 import { type GptOptions, guidFrom, type Partition, partitionTypes, writeGpt } from "./gpt.ts";
 

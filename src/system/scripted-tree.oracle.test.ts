@@ -22,7 +22,7 @@ import type { BuildSession } from "../build/session.ts";
 import { downloadAll } from "../debian/download.ts";
 import { baseFileSystems, debian, fileSystem, label, operatingSystem } from "../index.ts";
 import type { FileEntry, FileTree, TreeEntry } from "../store/file-tree.ts";
-import { testSession } from "../testing/test-session.ts";
+import { testSession } from "../test-support/test-session.ts";
 import { fileCapability } from "./ledger/file-capability.ts";
 
 /** Of each kind of thing that maintainer scripts do, a package that does it. */

@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { failure } from "../../base/error.ts";
 import { formatBytes, formatSeconds } from "../../base/progress.ts";
+import { parseSize } from "../../base/size.ts";
 import { type DiskImage, diskImage } from "../../build/disk-image.ts";
 import { openSystem } from "../../build/open-system.ts";
 import { type OutputFormat, outputFormats, writeOutput } from "../../build/output-file.ts";
@@ -9,7 +10,6 @@ import type { BuildSession } from "../../build/session.ts";
 import { type Command, type CommandContext, programOptions } from "../command.ts";
 import { printDryRun } from "../dry-run.ts";
 import { programSession } from "../program-session.ts";
-import { parseSize } from "../size.ts";
 
 export const systemImage: Command = {
   positionals: "FILE",

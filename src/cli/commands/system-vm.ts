@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { failure } from "../../base/error.ts";
+import { parseSize } from "../../base/size.ts";
 import { diskImage } from "../../build/disk-image.ts";
 import { openSystem } from "../../build/open-system.ts";
 import { prepareSystem } from "../../build/prepare.ts";
@@ -11,7 +12,6 @@ import type { SystemManifest } from "../../system/manifest.ts";
 import { type Command, type CommandContext, exitCodes, programOptions } from "../command.ts";
 import { printDryRun } from "../dry-run.ts";
 import { programSession } from "../program-session.ts";
-import { parseSize } from "../size.ts";
 
 export const systemVm: Command = {
   positionals: "FILE",

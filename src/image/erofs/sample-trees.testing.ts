@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { FileEntry, FileTree, TreeEntry } from "../../store/file-tree.ts";
-import type { SegmentData } from "../../testing/recipe-file.ts";
+import type { SegmentData } from "../../test-support/recipe-file.ts";
 
 /** A tree with the data of the segments it points into. */
 export interface Sample {

@@ -18,7 +18,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { sortedBy } from "../../base/order.ts";
 import type { FileEntry, FileTree, TreeEntry } from "../../store/file-tree.ts";
-import { changedBlocks, type SegmentData, writeRecipeFile } from "../../testing/recipe-file.ts";
+import { changedBlocks, type SegmentData, writeRecipeFile } from "../../test-support/recipe-file.ts";
 import { place } from "../placement.ts";
 import { erofsDataRegion } from "./layout.ts";
 import {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
-import { changedBlocks, type SegmentData, writeRecipeFile } from "../../testing/recipe-file.ts";
+import { changedBlocks, type SegmentData, writeRecipeFile } from "../../test-support/recipe-file.ts";
 import { type FatFile, writeFat } from "./write-fat.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "fat-test-"));

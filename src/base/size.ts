@@ -1,4 +1,4 @@
-import { failure } from "../base/error.ts";
+import { failure } from "./error.ts";
 
 const units: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 const binaryUnits: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
