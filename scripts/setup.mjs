@@ -20,6 +20,9 @@ export const runtimePackages = {
 /** What the tests need beside that: the independent judges of what we write. */
 export const testPackages = {
   apt: "oracle of dependency resolution",
+  "ceph-common": "publishes images to Ceph",
+  "ceph-mon": "a real Ceph cluster on loopback: its monitor",
+  "ceph-osd": "a real Ceph cluster on loopback: its store",
   cpio: "oracle of the initrd's archive",
   dosfstools: "oracle of the FAT writer",
   dpkg: "oracle of version order and of archive contents",
@@ -27,6 +30,11 @@ export const testPackages = {
   "erofs-utils": "oracle of the EROFS writer",
   fdisk: "oracle of the partition table",
   gpgv: "oracle of archive signatures",
+  git: "the programs' provenance",
+  "libvirt-clients": "drives a real libvirt",
+  "libvirt-daemon": "a real libvirt",
+  "libvirt-daemon-driver-storage-rbd": "lets libvirt see Ceph",
+  "libvirt-daemon-system": "a real libvirt: its settings",
   "libcap2-bin": "reads capabilities for the comparison with an installed system",
   mmdebstrap: "oracle of composing: installs the same packages with every script run",
   mtools: "oracle of the FAT writer",
@@ -34,6 +42,7 @@ export const testPackages = {
   "openssh-server": "oracle of sshd's configuration",
   openssl: "oracle of the certificate links",
   passwd: "oracle of the account files",
+  "qemu-block-extra": "boots machines from Ceph",
   systemd: "oracle of the generated units",
 };
 

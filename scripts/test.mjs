@@ -9,10 +9,10 @@ const node = setUp({ ...runtimePackages, ...testPackages });
 const args = process.argv.slice(2);
 const named = args.filter((arg) => !arg.startsWith("--"));
 const files = named.length > 0 ? named.map(inProject) : everyTest();
-const bootsMachines = (file) => file.endsWith(".vm.test.ts");
+const bootsMachines = (file) => /\.(vm|ceph)\.test\.ts$/.test(file);
 
-// Two files at a time: the tests are sized for two cores. Machines come one after the other: under emulation they
-// starve beside anything else.
+// Two files at a time: the tests are sized for two cores. Machines and clusters come one after the other: under
+// emulation they starve beside anything else.
 const passed = [
   runTests(
     files.filter((file) => !bootsMachines(file)),

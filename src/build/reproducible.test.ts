@@ -150,6 +150,8 @@ test("as an unprivileged user", { skip: whyNoOtherUser() }, async () => {
     mkdirSync(inside("home"));
     const own = ["home", "programs", basename(store)].map(inside);
     execFileSync("chown", ["--recursive", `${nobody}:${nobody}`, ...own]);
+    // A checkout made under umask 077 is its owner's alone, and so is a copy of it.
+    execFileSync("chmod", ["--recursive", "a+rX", inside("project")]);
     const image = await build(inside("programs/mini-1.ts"), inside("home"), inside("home"), {
       store: inside(basename(store)),
       cwd: inside("home"),

@@ -121,6 +121,16 @@ export interface Pool {
   /** Lines of the journal, oldest first; each is one JSON object without line breaks. Kept to the newest 1,000. */
   readonly journal: () => Promise<readonly string[]>;
   readonly appendJournal: (line: string) => Promise<void>;
+  /**
+   * Documents lie beside the images: what a system consists of, by its hash, so that any host can compare two of them.
+   * Written whole or not at all; one of that name is replaced. Names are as those of images; 16 MiB at most.
+   */
+  readonly putDocument: (name: string, bytes: Uint8Array) => Promise<void>;
+  readonly document: (name: string) => Promise<Uint8Array | undefined>;
+  /** Names, sorted. */
+  readonly documents: () => Promise<readonly string[]>;
+  /** What is not there is fine. */
+  readonly removeDocument: (name: string) => Promise<void>;
   /** Removes what killed publications left. Gives the names. */
   readonly sweep: () => Promise<readonly string[]>;
 }
