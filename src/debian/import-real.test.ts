@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -126,6 +127,8 @@ test("Debian's own archives come in as dpkg-deb and tar see them", async (t) => 
 test("whatever dpkg-deb compresses with is read", async () => {
   const source = join(folder, "source");
   mkdirSync(join(source, "DEBIAN"), { recursive: true });
+  // dpkg-deb refuses what umask 077 makes of it.
+  chmodSync(join(source, "DEBIAN"), 0o755);
   mkdirSync(join(source, `usr/share/${"long-name-".repeat(20)}`), { recursive: true });
   writeFileSync(
     join(source, "DEBIAN/control"),
