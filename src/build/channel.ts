@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { canonicalJson } from "../base/canonical.ts";
 import { MesoError } from "../base/error.ts";
+import { onceForEach } from "../base/once-for-each.ts";
 import { formatBytes } from "../base/progress.ts";
 import { channelIdentity, type LockedSuite, readLock, withSuites, writeLock } from "../debian/channel-lock.ts";
 import { type ChannelRequest, ensureIndices, readIndex } from "../debian/indices.ts";
@@ -42,11 +43,12 @@ export async function openChannel(session: BuildSession, request: ChannelRequest
     identity,
     suites,
     index,
-    resolve: (wanted) =>
+    resolve: onceForEach((wanted) =>
       session.store.cached(`resolution ${sourceDigest()} ${identity} ${canonicalJson(wanted)}`, async () => {
         const { resolve } = await import("../debian/resolve.ts");
         return resolve(await index(), wanted);
       }),
+    ),
   };
 }
 

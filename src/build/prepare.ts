@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { arch } from "node:process";
 import { MesoError } from "../base/error.ts";
 import { nearestHint } from "../base/nearest.ts";
+import { onceForEach } from "../base/once-for-each.ts";
 import type { ChannelRequest } from "../debian/indices.ts";
 import type { ResolvedPackage } from "../debian/resolve.ts";
 import { grubPackages } from "../image/boot/grub-core.ts";
@@ -32,29 +33,37 @@ export interface PreparedSystem {
  * Folds an operating system into its manifest and resolves its packages against the pinned channel.
  * @throws MesoError with every mistake of the record, or every unknown package, at once.
  */
-export async function prepareSystem(session: BuildSession, os: OperatingSystem): Promise<PreparedSystem> {
-  const manifest = await stage(session, "evaluate", () => lowerSystem(os));
-  const channel = await openChannel(session, channelRequest(manifest)).catch((error: unknown) => {
-    throw withChannelPlace(error, os);
-  });
-  return stage(session, "resolve", async () => {
-    const packages = await resolvePackages(channel, manifest);
-    checkRecommends(os, manifest, packages);
-    const [bootPackages, toolPackages] = await Promise.all([
-      resolveNamed(channel, bootPackageNames(manifest.architecture), manifest.architecture),
-      resolveNamed(channel, toolPackageNames(manifest.architecture), hostArchitecture()),
-    ]);
-    const archives = [...packages, ...bootPackages, ...toolPackages];
-    const once = [...new Map(archives.map((archive) => [archive.sha256, archive])).values()];
-    return {
-      manifest,
-      packages,
-      bootPackages,
-      toolPackages,
-      systemHash: systemHash(manifest, once),
-      channel,
-    };
-  });
+export function prepareSystem(session: BuildSession, os: OperatingSystem): Promise<PreparedSystem> {
+  return systemPreparer(session)(os);
+}
+
+/** `prepareSystem` for many systems of one session: a channel is opened once, and the same wishes resolved once. */
+export function systemPreparer(session: BuildSession): (os: OperatingSystem) => Promise<PreparedSystem> {
+  const channelOf = onceForEach((request: ChannelRequest) => openChannel(session, request));
+  return async (os) => {
+    const manifest = await stage(session, "evaluate", () => lowerSystem(os));
+    const channel = await channelOf(channelRequest(manifest)).catch((error: unknown) => {
+      throw withChannelPlace(error, os);
+    });
+    return stage(session, "resolve", async () => {
+      const packages = await resolvePackages(channel, manifest);
+      checkRecommends(os, manifest, packages);
+      const [bootPackages, toolPackages] = await Promise.all([
+        resolveNamed(channel, bootPackageNames(manifest.architecture), manifest.architecture),
+        resolveNamed(channel, toolPackageNames(manifest.architecture), hostArchitecture()),
+      ]);
+      const archives = [...packages, ...bootPackages, ...toolPackages];
+      const once = [...new Map(archives.map((archive) => [archive.sha256, archive])).values()];
+      return {
+        manifest,
+        packages,
+        bootPackages,
+        toolPackages,
+        systemHash: systemHash(manifest, once),
+        channel,
+      };
+    });
+  };
 }
 
 /** Debian's name of the architecture that this process runs on. */
