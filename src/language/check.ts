@@ -36,7 +36,10 @@ export function recordProblems(record: unknown, path = ""): Problem[] {
 
 function nestedProblems(value: unknown, path: string): Problem[] {
   if (factsOf(value)) return recordProblems(value, path);
-  return Array.isArray(value) ? value.flatMap((item, index) => nestedProblems(item, `${path}[${index}]`)) : [];
+  if (Array.isArray(value)) return value.flatMap((item, index) => nestedProblems(item, `${path}[${index}]`));
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return [];
+  // A table of records: the machines of a centre, by name.
+  return Object.entries(value).flatMap(([key, item]) => nestedProblems(item, `${path}[${JSON.stringify(key)}]`));
 }
 
 function joined(path: string, field: string): string {
