@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, write
 import { failure } from "../base/error.ts";
 import { hashOf } from "../base/hash.ts";
 import { sortedBy } from "../base/order.ts";
+import { aCount, aDigest, aTruth, isRecord, matching, mismatch, oneOf, type Shape } from "../base/shape.ts";
 import type { Archive } from "./mirror.ts";
 import { isPlainPath } from "./release.ts";
 
@@ -120,7 +121,8 @@ export function parseLock(text: string, file: string): ChannelLock {
       hint: "update meso, or make the lock anew with `meso pull`",
     });
   }
-  checkShape(value, lockShape, file, "");
+  const wrong = mismatch(value, lockShape);
+  if (wrong) throw badLock(file, wrong.field, wrong.what, wrong.expected);
   const lock = value as ChannelLock;
   const names = lock.suites.map((suite) => suite.suite);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
@@ -136,37 +138,19 @@ function sortedKeys(value: unknown): unknown {
   return isRecord(value) ? Object.fromEntries(sortedBy(Object.entries(value), ([key]) => key)) : value;
 }
 
-type Shape = Check | { readonly list: Shape } | { readonly members: Readonly<Record<string, Shape>> };
-interface Check {
-  readonly expected: string;
-  readonly holds: (value: unknown) => boolean;
-}
-
-const isName = (value: unknown) => typeof value === "string" && /^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$/.test(value);
-const name: Check = { expected: "a name of letters, digits, '.', '+' and '-'", holds: isName };
-const digest: Check = {
-  expected: "64 hexadecimal digits",
-  holds: (value) => typeof value === "string" && /^[0-9a-f]{64}$/.test(value),
-};
-const bytes: Check = {
-  expected: "a number of bytes",
-  holds: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-};
+const name = matching("a name of letters, digits, '.', '+' and '-'", /^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$/);
 const lockShape: Shape = {
   members: {
     formatVersion: { expected: "1", holds: (value) => value === 1 },
     suites: {
       list: {
         members: {
-          archive: { expected: '"main" or "security"', holds: (value) => value === "main" || value === "security" },
+          archive: oneOf("main", "security"),
           suite: name,
           codename: name,
-          date: {
-            expected: "a time as 2026-09-12T07:55:41.000Z",
-            holds: (value) => typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value),
-          },
-          release: digest,
-          byHash: { expected: "true or false", holds: (value) => typeof value === "boolean" },
+          date: matching("a time as 2026-09-12T07:55:41.000Z", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+          release: aDigest,
+          byHash: aTruth,
           indices: {
             list: {
               members: {
@@ -177,9 +161,9 @@ const lockShape: Shape = {
                   holds: (value) =>
                     typeof value === "string" && isPlainPath(value) && /(^|\/)Packages(\.xz|\.gz)?$/.test(value),
                 },
-                sha256: digest,
-                size: bytes,
-                text: { members: { sha256: digest, size: bytes } },
+                sha256: aDigest,
+                size: aCount,
+                text: { members: { sha256: aDigest, size: aCount } },
               },
             },
           },
@@ -189,46 +173,10 @@ const lockShape: Shape = {
   },
 };
 
-function checkShape(value: unknown, shape: Shape, file: string, field: string): void {
-  if ("holds" in shape) {
-    if (shape.holds(value)) return;
-    throw badLock(
-      file,
-      field,
-      `has ${value === undefined ? "nothing" : JSON.stringify(value)?.slice(0, 80)}`,
-      shape.expected,
-    );
-  }
-  if ("list" in shape) {
-    if (!Array.isArray(value)) throw badLock(file, field, "is not a list", "a list");
-    value.forEach((item, i) => {
-      checkShape(item, shape.list, file, `${field}[${i}]`);
-    });
-    return;
-  }
-  if (!isRecord(value))
-    throw badLock(file, field, "is not an object", `an object with ${Object.keys(shape.members).join(", ")}`);
-  const unknown = Object.keys(value).find((key) => !Object.hasOwn(shape.members, key));
-  if (unknown !== undefined)
-    throw badLock(
-      file,
-      field,
-      `has an unknown member "${unknown.slice(0, 80)}"`,
-      Object.keys(shape.members).join(", "),
-    );
-  for (const [key, member] of Object.entries(shape.members)) {
-    checkShape(value[key], member, file, field === "" ? key : `${field}.${key}`);
-  }
-}
-
 function badLock(file: string, field: string, what: string, expected: string) {
   return failure("bad-lock", `the lock ${file} ${what}`, {
     ...(field !== "" && { field }),
     expected,
     hint: "take the file back from version control, or make it anew with `meso pull`",
   });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
