@@ -17,6 +17,8 @@ export interface ImageAbout {
   readonly forced?: string;
   /** What a later step must finish or undo: written before a change that takes several. */
   readonly intent?: string;
+  /** Of a root: names the cores, memory and nics that its machine was last defined with. */
+  readonly shape?: string;
 }
 
 /** `published`: never written to again. `candidate`: its clone, on trial. `root`: a promoted candidate. */

@@ -98,6 +98,8 @@ export interface Pool {
   readonly rename: (from: ImageName, to: ImageName) => Promise<void>;
   /** Replaces what is written on an image of ours. */
   readonly describe: (name: ImageName, about: ImageAbout) => Promise<void>;
+  /** Makes an image ours that was not: `meso adopt`, and nothing else. One that is ours already is described anew. */
+  readonly adopt: (name: ImageName, about: ImageAbout) => Promise<void>;
   /** Of ours only, without children or openers; with its snapshots. What is not there is fine. */
   readonly remove: (name: ImageName) => Promise<void>;
   /** An empty disk. One of that name and size is fine. */
