@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../base/error.ts";
+import { type AgentCall, agentVerbs, usualAgentSeconds } from "./agent-verbs.ts";
 import { type JsonChannel, jsonChannel } from "./json-channel.ts";
 
 export interface GuestCommandResult {
@@ -35,58 +35,39 @@ export function guestAgent(socket: Socket, timeScale: number): GuestAgent {
     turn = result.catch(() => {});
     return result;
   };
-  const call = async (execute: string, args?: object, deadline = usualSeconds): Promise<unknown> => {
-    const end = performance.now() + deadline * timeScale * 1000;
-    if (!synchronised) await synchronise(channel, end);
-    synchronised = true;
-    channel.send({ execute, ...(args && { arguments: args }) });
-    const reply = await channel.receive((message) => message, Math.max(0, end - performance.now()));
-    if (!reply) {
-      // Its answer may still come, and must not be taken for the next one's.
-      synchronised = false;
-      throw silent(`to ${execute}`, deadline * timeScale);
-    }
-    const error = reply.error as { class?: string; desc?: string } | undefined;
-    if (error) throw failure("agent-refused", `the guest agent refuses ${execute}: ${error.desc ?? error.class}`);
-    return reply.return;
-  };
-  const exec: GuestAgent["exec"] = async (argv, { input, deadline = usualSeconds } = {}) => {
-    const [path, ...arg] = argv;
-    const end = performance.now() + deadline * timeScale * 1000;
-    const { pid } = (await inTurn(() =>
-      call("guest-exec", {
-        path,
-        arg,
-        "capture-output": true,
-        ...(input !== undefined && { "input-data": Buffer.from(input).toString("base64") }),
-      }),
-    )) as { pid: number };
-    for (let pause = 20; ; pause = Math.min(pause * 2, 1000)) {
-      const status = (await inTurn(() => call("guest-exec-status", { pid }))) as ExecStatus;
-      if (status.exited) return result(status);
-      if (performance.now() > end) {
-        throw failure("guest-timeout", `${argv.join(" ")} did not end in the machine within ${deadline * timeScale} s`);
+  const call: AgentCall = (execute, args, deadline = usualAgentSeconds) =>
+    inTurn(async () => {
+      const end = performance.now() + deadline * timeScale * 1000;
+      if (!synchronised) await synchronise(channel, end);
+      synchronised = true;
+      channel.send({ execute, ...(args && { arguments: args }) });
+      const reply = await channel.receive((message) => message, Math.max(0, end - performance.now()));
+      if (!reply) {
+        // Its answer may still come, and must not be taken for the next one's.
+        synchronised = false;
+        throw silent(`to ${execute}`, deadline * timeScale);
       }
-      await sleep(pause);
-    }
-  };
+      const error = reply.error as { class?: string; desc?: string } | undefined;
+      if (error) throw failure("agent-refused", `the guest agent refuses ${execute}: ${error.desc ?? error.class}`);
+      return reply.return;
+    });
   return {
     ping: async (deadline) => {
-      await inTurn(() => call("guest-ping", undefined, deadline));
+      await call("guest-ping", undefined, deadline);
     },
-    exec,
-    readFile: (path) => inTurn(() => readFile(call, path)),
-    writeFile: (path, bytes) => inTurn(() => writeFile(call, path, bytes)),
+    ...agentVerbs(call, { timeScale, pieceBytes }),
     shutdown: () =>
       inTurn(async () => {
-        if (!synchronised) await synchronise(channel, performance.now() + usualSeconds * timeScale * 1000);
+        if (!synchronised) await synchronise(channel, performance.now() + usualAgentSeconds * timeScale * 1000);
         // No answer on success.
         channel.send({ execute: "guest-shutdown", arguments: { mode: "powerdown" } });
       }),
   };
 }
 
-const usualSeconds = 30;
+/** Bytes a message carries at most; the agent itself would allow more. */
+const pieceBytes = 1 << 20;
+
 const firstSynchronisation = Math.floor(Math.random() * 1e9);
 let synchronisations = firstSynchronisation;
 
@@ -110,55 +91,4 @@ function silent(what: string, seconds: number) {
     expected: "a started machine in which qemu-guest-agent runs",
     hint: "look at the machine's console; add the guest agent's service to the system",
   });
-}
-
-type Call = (execute: string, args?: object) => Promise<unknown>;
-
-interface ExecStatus {
-  readonly exited: boolean;
-  readonly exitcode?: number;
-  readonly signal?: number;
-  readonly "out-data"?: string;
-  readonly "err-data"?: string;
-}
-
-/** An end by a signal gets the number that a shell would give it. */
-function result(status: ExecStatus): GuestCommandResult {
-  const text = (data?: string) => Buffer.from(data ?? "", "base64").toString("utf8");
-  const exitCode = status.exitcode ?? 128 + (status.signal ?? 0);
-  return { exitCode, stdout: text(status["out-data"]), stderr: text(status["err-data"]) };
-}
-
-/** Bytes a message carries at most; the agent itself would allow more. */
-const pieceBytes = 1 << 20;
-
-async function readFile(call: Call, path: string): Promise<Buffer> {
-  const handle = await call("guest-file-open", { path, mode: "r" });
-  try {
-    const pieces: Buffer[] = [];
-    for (;;) {
-      const piece = (await call("guest-file-read", { handle, count: pieceBytes })) as {
-        "buf-b64": string;
-        eof: boolean;
-      };
-      pieces.push(Buffer.from(piece["buf-b64"], "base64"));
-      if (piece.eof) return Buffer.concat(pieces);
-    }
-  } finally {
-    await call("guest-file-close", { handle });
-  }
-}
-
-async function writeFile(call: Call, path: string, bytes: Uint8Array): Promise<void> {
-  const handle = await call("guest-file-open", { path, mode: "w" });
-  try {
-    for (let done = 0; done < bytes.length; ) {
-      const piece = Buffer.from(bytes.subarray(done, done + pieceBytes)).toString("base64");
-      const written = (await call("guest-file-write", { handle, "buf-b64": piece })) as { count: number };
-      done += written.count;
-    }
-    await call("guest-file-flush", { handle });
-  } finally {
-    await call("guest-file-close", { handle });
-  }
 }
