@@ -16,7 +16,7 @@ const files = { segmentDataPath: () => "" };
 let toy: Awaited<ReturnType<typeof toySystem>>;
 
 before(async () => {
-  toy = await toySystem(process.env.MESO_TOY ?? folder);
+  toy = await toySystem();
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -92,7 +92,7 @@ export interface HypervisorDriver {
   /**
    * Puts a disk into a slot of a machine that is off, all other options of the slot kept verbatim; gives the new
    * version. A slot that holds it already is fine.
-   * @throws MesoError `conflict` when the configuration is not `expected`.
+   * @throws MesoError `conflict` when the configuration is not `expected`; `busy-retry` when the machine is on.
    */
   readonly attach: (
     id: MachineId,
@@ -108,7 +108,7 @@ export interface HypervisorDriver {
   readonly console: (id: MachineId) => AsyncIterable<Uint8Array> | undefined;
   /** Command line that a person runs to get at the console, and one for ssh where a port is forwarded. */
   readonly consoleCommand: (id: MachineId) => readonly string[] | undefined;
-  /** Off and forgotten; its disks stay. */
+  /** Forgets a machine that is off; its disks stay. None of that id is fine. @throws MesoError `busy-retry` when it is on. */
   readonly remove: (id: MachineId) => Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sha256 } from "../base/hash.ts";
 import { bootFiles, systemdBootPath } from "../image/boot/boot-files.ts";
 import { grubCoreImage, grubTools } from "../image/boot/grub-core.ts";
 import { buildDisk, diskLayout, rootPartitionBytes } from "../image/disk.ts";
@@ -11,14 +12,30 @@ import { writeFat } from "../image/fat/write-fat.ts";
 import { buildInitrd } from "../image/initrd/build-initrd.ts";
 import { rootArguments } from "../image/initrd/root-arguments.ts";
 import type { FileEntry, FileTree, TreeEntry } from "../store/file-tree.ts";
+import { lock } from "../store/lock.ts";
 import { runInSandbox } from "../store/sandbox.ts";
 import { toolRoot } from "../store/tool-root.ts";
+import { testCacheFolder } from "../test-support/test-session.ts";
 
-/** For tests: a disk whose root is busybox and an init that tells what it sees. Needs the Debian mirror. */
-export async function toySystem(folder: string) {
+/**
+ * For tests: a disk whose root is busybox, an init that tells what it sees, and Debian's guest agent. It powers off
+ * when the agent or the power button says so, unless there is a file /run/deaf. Needs the Debian mirror; what it takes
+ * from there is kept in `folder`.
+ */
+export async function toySystem(folder = join(testCacheFolder(), `toy-${sha256(wanted.join(" ")).slice(0, 8)}`)) {
+  mkdirSync(folder, { recursive: true });
+  const held = await lock(join(folder, "lock"));
+  try {
+    return await makeToySystem(folder);
+  } finally {
+    held.release();
+  }
+}
+
+async function makeToySystem(folder: string) {
   const packages = fetchPackages(folder);
   const { kernelVersion, modulesFolder, kernel } = kernelOf(packages);
-  const tools = toolTree(packages, ["grub-common", "grub-pc-bin", ...libraries, "kmod"]);
+  const tools = toolTree(packages, ["grub-common", "grub-pc-bin", ...libraries, "kmod", "qemu-guest-agent"]);
   const read = (entry: FileEntry) => (entry.content.kind === "bytes" ? entry.content.bytes : new Uint8Array());
   const cacheDirectory = join(folder, "tools");
   const grub = await toolRoot({ tree: tools, read, cacheDirectory, ...grubTools });
@@ -32,15 +49,19 @@ export async function toySystem(folder: string) {
     binaries: ["/usr/sbin/depmod"],
     extraPaths: openedByKmod,
   });
+  const agent = await toolRoot({ tree: tools, read, cacheDirectory, binaries: ["/usr/sbin/qemu-ga"] });
   const initrd = buildInitrd({
     kernelVersion,
+    // The power button.
+    moduleNames: ["button", "evdev"],
     modulesDep: await modulesDep(kmod.directory, join(packages, kernelPackage(packages)), kernelVersion),
     modulesBuiltin: readFileSync(join(modulesFolder, "modules.builtin"), "utf8"),
     readModule: (path) => readFileSync(join(modulesFolder, path)),
     busybox,
   });
   const systemdBoot = contents(readFileSync(join(packages, `systemd-boot-efi${systemdBootPath("amd64")}`)));
-  const disk = (type: "ext4" | "erofs"): DiskRecipe => {
+  /** `name` is told on the console: TOY-NAME. Without agent, the machine hears only its power button. */
+  const disk = (type: "ext4" | "erofs", { name = "toy", withAgent = true } = {}): DiskRecipe => {
     const label = `toy-${type}`;
     const entry = {
       id: "toy",
@@ -49,7 +70,8 @@ export async function toySystem(folder: string) {
       initrd: contents(initrd),
       arguments: [
         ...rootArguments({ device: { kind: "label", label }, type }),
-        ...["console=tty0", "console=ttyS0,115200", "panic=5", "toy.word=$a;{b}|c&d#e~"],
+        ...["console=tty0", "console=ttyS0,115200", "panic=5", `toy.name=${name}`, `toy.agent=${withAgent}`],
+        "toy.word=$a;{b}|c&d#e~",
       ],
     };
     const files = bootFiles({ architecture: "amd64", entries: [entry], timeout: 1, systemdBoot });
@@ -61,7 +83,7 @@ export async function toySystem(folder: string) {
     });
     const size = rootPartitionBytes();
     const uuid = "6d65736f-0000-4000-8000-000000000001";
-    const tree = toyRoot(busybox);
+    const tree = toyRoot(busybox, agent.directory);
     const root =
       type === "ext4"
         ? writeExt4(tree, { size, label, uuid, ...noSegments })
@@ -77,7 +99,18 @@ const openedByKmod = ["/usr/lib/x86_64-linux-gnu/liblzma.so.5", "/usr/lib/x86_64
 const noSegments = { segments: new Map<string, number>(), segmentPlacement: new Map<string, number>() };
 
 const libraries = ["libc6", "liblzma5", "libdevmapper1.02.1", "libkmod2", "libzstd1", "libssl3t64", "libselinux1"];
-const moreLibraries = ["libudev1", "libpcre2-8-0", "libcap2", "zlib1g"];
+const moreLibraries = [
+  "libudev1",
+  "libpcre2-8-0",
+  "libcap2",
+  "zlib1g",
+  "libglib2.0-0t64",
+  "libnuma1",
+  "liburing2",
+  "libatomic1",
+];
+const programs = ["busybox-static", "grub-pc-bin", "grub-common", "systemd-boot-efi", "kmod", "qemu-guest-agent"];
+const wanted = [...programs, ...libraries, ...moreLibraries];
 
 const kernelPackage = (packages: string) => readdirSync(packages).find((name) => /^linux-image-\d/.test(name))!;
 
@@ -108,15 +141,6 @@ async function modulesDep(root: string, kernel: string, version: string): Promis
 /** Unpacked archives of trixie, one folder a package, from a private apt root that mirrors the host's sources. */
 function fetchPackages(folder: string): string {
   const unpacked = join(folder, "packages");
-  const wanted = [
-    "busybox-static",
-    "grub-pc-bin",
-    "grub-common",
-    "systemd-boot-efi",
-    "kmod",
-    ...libraries,
-    ...moreLibraries,
-  ];
   if (existsSync(join(unpacked, "done"))) return unpacked;
   const apt = privateApt(folder);
   apt("apt-get", "-q", "update");
@@ -193,7 +217,14 @@ bb=/bin/busybox
 echo "TOY-STARTED uefi=$([ -d /sys/firmware/efi ] && echo yes || echo no) pid=$$"
 echo "TOY-ROOT $($bb sed -n 's|^[^ ]* / \\([^ ]*\\) .*|\\1|p' /proc/mounts | $bb tail -n 1)"
 echo "TOY-ARGUMENTS $($bb cat /proc/cmdline)"
+echo "TOY-NAME $($bb sed 's/.*toy.name=\\([^ ]*\\).*/\\1/' /proc/cmdline)"
 echo hello >/written && echo "TOY-WROTE $($bb cat /written)"
+$bb acpid -d -c /etc/acpi -l /dev/null 2>/dev/null &
+for port in /sys/class/virtio-ports/*; do
+  $bb grep -q 'toy.agent=true' /proc/cmdline || break
+  [ "$($bb cat $port/name 2>/dev/null)" = org.qemu.guest_agent.0 ] || continue
+  /usr/sbin/qemu-ga -m virtio-serial -p /dev/\${port##*/} -t /run &
+done
 while read -r line; do
   case "$line" in
     off) $bb poweroff -f ;;
@@ -202,12 +233,37 @@ while read -r line; do
 done
 `;
 
-function toyRoot(busybox: Uint8Array): FileTree {
-  const folders = ["/", "/bin", "/dev", "/proc", "/run", "/sbin", "/sys"];
-  const tree = new Map<string, TreeEntry>(
-    folders.map((path) => [path, { ...attributes, kind: "directory", mode: 0o755 }]),
-  );
-  tree.set("/bin/busybox", { ...attributes, kind: "file", mode: 0o755, ...contents(busybox) });
-  tree.set("/sbin/init", { ...attributes, kind: "file", mode: 0o755, ...contents(Buffer.from(toyInit)) });
+const toyPowerOff = `#!/bin/sh
+[ -e /run/deaf ] || /bin/busybox poweroff -f
+`;
+
+function toyRoot(busybox: Uint8Array, agent: string): FileTree {
+  const folders = [
+    "/",
+    "/bin",
+    "/dev",
+    "/etc",
+    "/etc/acpi",
+    "/etc/acpi/PWRF",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/tmp",
+  ];
+  const tree = new Map<string, TreeEntry>();
+  addFolder(tree, agent, "");
+  for (const path of folders) tree.set(path, { ...attributes, kind: "directory", mode: 0o755 });
+  const program = (path: string, bytes: Uint8Array) =>
+    tree.set(path, { ...attributes, kind: "file", mode: 0o755, ...contents(bytes) });
+  program("/bin/busybox", busybox);
+  for (const name of ["sh", "cat", "sleep"]) {
+    tree.set(`/bin/${name}`, { ...attributes, kind: "symlink", mode: 0o777, target: "busybox" });
+  }
+  program("/sbin/init", Buffer.from(toyInit));
+  // What the agent runs to power off, and what acpid runs when the button is pressed.
+  for (const path of ["/sbin/shutdown", "/sbin/poweroff", "/etc/acpi/PWRF/00000080"]) {
+    program(path, Buffer.from(toyPowerOff));
+  }
   return tree;
 }
