@@ -1,3 +1,7 @@
+import { canonicalJson } from "../base/canonical.ts";
+import { assert } from "../base/error.ts";
+import { aCount, aDigest, aText, aTruth, matching, mismatch, oneOf, type Shape } from "../base/shape.ts";
+
 /** What is written on every image of ours: plain data, kept as JSON in the pool's own metadata. */
 export interface ImageAbout {
   readonly formatVersion: 1;
@@ -52,3 +56,51 @@ export interface Verdict {
   /** How many ran. */
   readonly checks: number;
 }
+
+/** As a pool keeps it: `parseAbout` reads it back. */
+export function aboutText(about: ImageAbout): string {
+  const wrong = mismatch(JSON.parse(JSON.stringify(about)), aboutShape);
+  assert(!wrong, `what is written on an image: ${wrong?.field} ${wrong?.what}, expected ${wrong?.expected}`);
+  return canonicalJson(about);
+}
+
+/**
+ * What the pool keeps about an image, read back. Undefined for everything that we did not write, or a newer program
+ * did: such an image is foreign, and nothing changes it.
+ */
+export function parseAbout(text: string): ImageAbout | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return mismatch(value, aboutShape) ? undefined : (value as ImageAbout);
+}
+
+const systemShape: Shape = {
+  members: { systemHash: aDigest, imageHash: aDigest, lockHash: aDigest, builder: aText, publishedAt: aCount },
+  optional: { commit: aText, isClean: aTruth },
+};
+
+const verdictShape: Shape = {
+  members: { passed: aTruth, at: aCount, by: aText, failed: { list: aText }, checks: aCount },
+};
+
+const aboutShape: Shape = {
+  members: {
+    formatVersion: oneOf(1),
+    centre: aText,
+    machine: aText,
+    role: oneOf("published", "candidate", "root", "volume", "trial"),
+    stamp: matching("YYYYMMDDHHMM", /^\d{12}$/),
+  },
+  optional: {
+    volume: aText,
+    system: systemShape,
+    verdict: verdictShape,
+    forced: aText,
+    intent: aText,
+    shape: aText,
+  },
+};
