@@ -2,7 +2,7 @@
  * What JSON from outside has to look like, and where it does not. Members that a shape does not name are refused: in
  * what a newer program wrote they mean something.
  */
-export type Shape = Check | ListShape | TableShape | MembersShape;
+export type Shape = Check | ListShape | TableShape | KindsShape | MembersShape;
 
 export interface Check {
   readonly expected: string;
@@ -16,6 +16,11 @@ interface ListShape {
 /** An object with names of its own, all of whose members look alike. */
 interface TableShape {
   readonly table: Shape;
+}
+
+/** Objects told apart by their member `kind`. */
+interface KindsShape {
+  readonly kinds: Readonly<Record<string, Shape>>;
 }
 
 interface MembersShape {
@@ -64,6 +69,12 @@ export function mismatch(value: unknown, shape: Shape, field = ""): Mismatch | u
     return first(Object.entries(value), ([key, member]) =>
       mismatch(member, shape.table, `${field}[${JSON.stringify(key.slice(0, 80))}]`),
     );
+  }
+  if ("kinds" in shape) {
+    const kind = isRecord(value) ? value.kind : undefined;
+    if (typeof kind === "string" && Object.hasOwn(shape.kinds, kind)) return mismatch(value, shape.kinds[kind]!, field);
+    const expected = `an object whose kind is ${Object.keys(shape.kinds).join(", ")}`;
+    return { field, what: isRecord(value) ? "is of an unknown kind" : "is not an object", expected };
   }
   return memberMismatch(value, shape, field);
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { userAccount } from "../language/account.ts";
 import { grub } from "../language/bootloader.ts";
@@ -240,4 +241,22 @@ test("a hundred machines are evaluated and lowered in a second", () => {
   const seconds = (performance.now() - start) / 1000;
   // Ten times what a quiet machine needs: the bound is against quadratic slips, the figure belongs to the benchmark.
   assert.ok(seconds < 3, `${seconds} s`);
+});
+
+test("who enables a unit, and which services there are, is told and is no part of the hash", () => {
+  const alone = (name: string) =>
+    simpleService(name, systemdUnits, [
+      unit({ name: "a.service", text: "[Service]\nExecStart=/bin/a\n" }),
+      enableUnit("a.service"),
+    ]);
+  const one = lowerSystem(withServices(alone("one")));
+  const other = lowerSystem(withServices(alone("other")));
+  assert.deepEqual(Object.keys(one.origins!.enabledUnits), ["a.service"]);
+  assert.equal(one.origins!.enabledUnits["a.service"]![0]!.by, "one");
+  assert.equal(one.origins!.enabledUnits["a.service"]![0]!.where?.file, fileURLToPath(import.meta.url));
+  assert.deepEqual(
+    other.origins!.services.map(({ by }) => by),
+    ["other"],
+  );
+  assert.equal(systemHash(one, []), systemHash(other, []));
 });

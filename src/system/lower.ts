@@ -29,7 +29,8 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
   }
   const mistakes = recordMistakes(os);
   if (isShapeBroken(mistakes)) throw new MesoError(mistakes);
-  const connected = connectServices([...essentialServices(os), ...os.services]);
+  const essential = essentialServices(os);
+  const connected = connectServices([...essential, ...os.services]);
   const folded = foldServices(connected, systemRoot, os);
   const parts = (folded.options as { parts: readonly SystemPart[] }).parts;
   const gathered = <K extends keyof SystemPart>(key: K) =>
@@ -101,7 +102,22 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
     checks: [...gathered("checks")]
       .map(({ value, origin }) => ({ ...value, service: origin.by }))
       .sort((a, b) => compareBytes(a.service, b.service) || compareBytes(a.name, b.name)),
+    origins: {
+      enabledUnits: originsByValue(enabled),
+      maskedUnits: originsByValue(masked),
+      services: connected.services
+        .filter(({ service }) => !essential.includes(service))
+        .map(({ service }) => ({ by: service.name, ...placeOf(service) })),
+    },
   };
+}
+
+function originsByValue(wishes: readonly Received<string>[]): Readonly<Record<string, readonly Origin[]>> {
+  const groups = Map.groupBy(
+    sortedBy(wishes, ({ value, origin }) => `${value} ${origin.by}`),
+    ({ value }) => value,
+  );
+  return Object.fromEntries([...groups].map(([value, all]) => [value, all.map(({ origin }) => origin)]));
 }
 
 function mergedPackages(wishes: readonly Received<string>[]): ManifestPackage[] {

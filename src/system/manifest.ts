@@ -42,6 +42,15 @@ export interface SystemManifest {
   /** Maintainer scripts that the person's own program acknowledges. */
   readonly acknowledgedScripts: readonly AcknowledgedScript[];
   readonly checks: readonly ManifestCheck[];
+  readonly origins?: ManifestOrigins;
+}
+
+/** Who asked for what has no place of its own to tell it. Left out of every hash. */
+export interface ManifestOrigins {
+  readonly enabledUnits: Readonly<Record<string, readonly Origin[]>>;
+  readonly maskedUnits: Readonly<Record<string, readonly Origin[]>>;
+  /** The services that the record lists, and those that follow from them. */
+  readonly services: readonly Origin[];
 }
 
 export interface ManifestChannel {

@@ -1,7 +1,8 @@
 import type { Check, Finding } from "./finding.ts";
 
 /** PEM (RFC 7468), OpenSSH (PROTOCOL.key), PuTTY and age keys. */
-const marker = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|^PuTTY-User-Key-File-|^AGE-SECRET-KEY-1/m;
+export const privateKeyMarker =
+  /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|^PuTTY-User-Key-File-|^AGE-SECRET-KEY-1/m;
 
 /** Bytes; keys are small. */
 const largest = 64 * 1024;
@@ -12,7 +13,7 @@ export const privateKeys: Check = ({ tree, readFile }) => {
   for (const [path, entry] of tree) {
     if (entry.kind !== "file" || entry.size > largest || entry.size < 32) continue;
     if (entry.content.kind !== "bytes" && !/^\/(etc|root|home|srv|opt|usr\/local|var)\//.test(path)) continue;
-    if (!marker.test(Buffer.from(readFile(entry)).toString("latin1"))) continue;
+    if (!privateKeyMarker.test(Buffer.from(readFile(entry)).toString("latin1"))) continue;
     findings.push({
       check: "private-key",
       severity: "error",
