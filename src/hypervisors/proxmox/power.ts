@@ -1,0 +1,154 @@
+import { failure, type MesoError } from "../../base/error.ts";
+import type { PowerOffOptions } from "../hypervisor.ts";
+import { isCode } from "./api.ts";
+import type { Cluster } from "./cluster.ts";
+import { type MachineReading, requireMachine } from "./machine-state.ts";
+
+/**
+ * Power goes by looking, not by tasks: of a machine under HA the task only notes the wish, of others its answer may be
+ * lost. A task that failed is believed only when the machine is not as wished either.
+ */
+export async function powerOn(cluster: Cluster, vmid: number, deadlineSeconds: number): Promise<void> {
+  const end = performance.now() + deadlineSeconds * 1000;
+  const found = await requireMachine(cluster, vmid);
+  if (found.state.power === "on" && !found.state.busy?.startsWith("it is a template")) return;
+  refuseBusy(found);
+  if (found.state.power === "crashed") await stop(cluster, found, deadlineSeconds);
+  const seconds = () => Math.max(1, Math.ceil((end - performance.now()) / 1000));
+  const path = { node: found.node, vmid };
+  const problem = await attempt(() =>
+    found.state.power === "paused"
+      ? cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/resume", path, {}, seconds())
+      : cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/start", path, { timeout: seconds() }, seconds()),
+  );
+  // Without HA a task that has failed leaves nothing to wait for.
+  const patience = problem && problem.code !== "unknown-outcome" && !found.state.managedBy ? 0 : seconds();
+  const isOn = await cluster.api.until(async () => {
+    const now = await look(cluster, vmid);
+    return now.status === "running" && now.qmpstatus === "running" ? true : undefined;
+  }, patience);
+  if (isOn) return;
+  throw problem ?? notReached(found, "run", deadlineSeconds);
+}
+
+/** Certain when it returns: no process of the machine is left, and HA has no wish to start it. */
+export async function powerOff(
+  cluster: Cluster,
+  vmid: number,
+  { graceful, deadlineSeconds, force }: PowerOffOptions,
+): Promise<"graceful" | "forced" | "was-off"> {
+  const found = await requireMachine(cluster, vmid);
+  if (found.state.power === "off") {
+    // What died by itself is started again by HA, in the middle of whatever comes next: let it know the wish.
+    if (found.haKeepsItOn) await stop(cluster, found, deadlineSeconds);
+    return "was-off";
+  }
+  refuseBusy(found);
+  const canListen = found.state.power === "on";
+  if (graceful && canListen) {
+    const path = { node: found.node, vmid };
+    const asked = { timeout: deadlineSeconds };
+    // A dead agent costs the server some seconds before it turns to the power button.
+    const problem = await attempt(() =>
+      cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/shutdown", path, asked, deadlineSeconds + agentSeconds),
+    );
+    const patience = problem === undefined || problem.code === "unknown-outcome" ? deadlineSeconds + agentSeconds : 0;
+    if (await isOff(cluster, vmid, found.state.managedBy || problem ? patience : settleSeconds)) return "graceful";
+    const isSlow = problem === undefined || isCode(problem, "power-off-timeout", "unknown-outcome", "agent-silent");
+    if (!force) {
+      throw isSlow ? tooSlow(found, deadlineSeconds, problem) : problem;
+    }
+  } else if (!force) {
+    throw failure(
+      "power-off-timeout",
+      `${found.state.id.name} (${vmid}) cannot shut down in order: it is ${found.state.power}`,
+      {
+        hint: "allow its power to be cut",
+      },
+    );
+  }
+  await stop(cluster, found, deadlineSeconds);
+  return "forced";
+}
+
+const agentSeconds = 15;
+/** Between the end of a task and a status that shows it. */
+const settleSeconds = 5;
+/** For what takes no cooperation of the machine. */
+const hardSeconds = 60;
+
+/** A power cut; a shutdown that hangs is set aside. */
+async function stop(cluster: Cluster, { node, state }: MachineReading, deadlineSeconds: number): Promise<void> {
+  const vmid = state.id.vmid!;
+  const seconds = Math.max(deadlineSeconds, hardSeconds);
+  const problem = await attempt(() =>
+    cluster.api.run(
+      "POST /nodes/{node}/qemu/{vmid}/status/stop",
+      { node, vmid },
+      // HA decides by itself what it sets aside, and refuses to be told.
+      state.managedBy ? {} : { "overrule-shutdown": true },
+      seconds,
+    ),
+  );
+  const hopeless = problem !== undefined && problem.code !== "unknown-outcome" && !state.managedBy;
+  if (await isOff(cluster, vmid, hopeless ? 0 : seconds)) return;
+  throw (
+    problem ??
+    failure("power-off-timeout", `${state.id.name} (${vmid}) still runs ${seconds} s after its power was cut`)
+  );
+}
+
+async function isOff(cluster: Cluster, vmid: number, seconds: number): Promise<boolean> {
+  const off = await cluster.api.until(async () => {
+    const { status, ha } = await look(cluster, vmid);
+    const wish = (ha as { state?: unknown }).state;
+    return status === "stopped" && wish !== "started" && wish !== "enabled" ? true : undefined;
+  }, seconds);
+  return off ?? false;
+}
+
+/** Where it is now: HA may have moved it. */
+async function look(cluster: Cluster, vmid: number) {
+  const status = await cluster.onNode(vmid, (node) =>
+    cluster.api.call("GET /nodes/{node}/qemu/{vmid}/status/current", { node, vmid }),
+  );
+  if (status) return status;
+  throw failure("no-machine", `machine ${vmid} has disappeared`);
+}
+
+async function attempt(body: () => Promise<void>): Promise<MesoError | undefined> {
+  try {
+    await body();
+    return undefined;
+  } catch (error) {
+    const told = [
+      "task-failed",
+      "unknown-outcome",
+      "power-off-timeout",
+      "agent-silent",
+      "busy-retry",
+      "machine-locked",
+    ];
+    if (isCode(error, ...told)) return error;
+    throw error;
+  }
+}
+
+/** @throws MesoError `machine-locked` (a template too: nothing there ever runs). */
+export function refuseBusy({ state }: MachineReading): void {
+  if (state.busy === undefined) return;
+  throw failure("machine-locked", `${state.id.name} (${state.id.vmid}) cannot be changed: ${state.busy}`, {
+    hint: "wait for the operation named; what a dead backup left is freed by `qm unlock` on the node",
+  });
+}
+
+function notReached({ state }: MachineReading, what: string, seconds: number) {
+  return failure("unknown-outcome", `${state.id.name} (${state.id.vmid}) does not ${what} after ${seconds} s`, {
+    ...(state.managedBy && { hint: "it is managed by HA: see `ha-manager status` on a node" }),
+  });
+}
+
+function tooSlow({ state }: MachineReading, seconds: number, cause: MesoError | undefined) {
+  const what = `${state.id.name} (${state.id.vmid}) did not shut down within ${seconds} s`;
+  return failure("power-off-timeout", what, { hint: "look at its console, or allow its power to be cut" }, cause);
+}
