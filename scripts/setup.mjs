@@ -40,6 +40,7 @@ export const testPackages = {
   mtools: "oracle of the FAT writer",
   "openssh-client": "logs in to the machines",
   "openssh-server": "oracle of sshd's configuration",
+  "nix-bin": "oracle of store paths, archives, derivations and caches",
   openssl: "oracle of the certificate links",
   passwd: "oracle of the account files",
   "qemu-block-extra": "boots machines from Ceph",
