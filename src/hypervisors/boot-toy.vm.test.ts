@@ -23,7 +23,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 test("ext4 by SeaBIOS and GRUB from a raw file", async () => {
   const path = join(folder, "toy.raw");
   writeRaw(toy.disk("ext4"), path, files);
-  const said = await boot("bios", { kind: "raw", path, bus: "virtio-blk" });
+  const said = await boot("bios", { kind: "raw", path, slot: "virtio0" });
   assert.match(said, /TOY-STARTED uefi=no pid=1/);
   assert.match(said, /TOY-ROOT ext4/);
   assert.match(said, /TOY-ARGUMENTS .* toy\.word=\$a;\{b\}\|c&d#e~/);
@@ -46,7 +46,7 @@ test("EROFS by OVMF and systemd-boot over NBD, written by nobody", async () => {
 test("EROFS by SeaBIOS and GRUB from a qcow2 file", async () => {
   const path = join(folder, "toy.qcow2");
   writeQcow2(toy.disk("erofs"), path, files);
-  assert.match(await boot("bios", { kind: "qcow2", path }), /TOY-ROOT overlay/);
+  assert.match(await boot("bios", { kind: "qcow2", path, slot: "sata3", serial: "root" }), /TOY-ROOT overlay/);
 });
 
 /** Starts it, talks to it, lets it power off; gives the console's text. */

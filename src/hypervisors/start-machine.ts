@@ -12,16 +12,20 @@ import { type GuestAgent, guestAgent } from "./guest-agent.ts";
 import { jsonChannel } from "./json-channel.ts";
 import { type Accelerator, chooseAccelerator } from "./qemu-accelerator.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
+import type { DiskSource, QemuDisk } from "./qemu-disks.ts";
+import type { QemuNic } from "./qemu-networks.ts";
 import { findProgram, findQemu, findUefi } from "./qemu-program.ts";
 import { type SerialConsole, serialConsole } from "./serial-console.ts";
 
 export type MachineDisk = (
   | { readonly kind: "raw" | "qcow2"; readonly path: string }
-  | { readonly kind: "nbd"; readonly socketPath: string; readonly size: number }
+  | (Extract<DiskSource, { kind: "nbd" | "rbd" }> & { readonly size: number })
 ) & {
-  /** Writes reach the file itself; else they go to a layer that is thrown away at the end. */
+  /** Writes reach the disk itself; else they go to a layer that is thrown away at the end. */
   readonly keepWrites?: boolean;
-  readonly bus?: "virtio-scsi" | "virtio-blk";
+  /** `scsi0`, `virtio1`, `sata2`. Default: scsi, by the place in the list. */
+  readonly slot?: string;
+  readonly serial?: string;
 };
 
 export interface MachineOptions {
@@ -33,7 +37,10 @@ export interface MachineOptions {
   readonly firmware: "bios" | "uefi";
   readonly cores?: number;
   readonly memoryMebibytes?: number;
+  /** QEMU's user network, with a port of this host's loopback for ssh. */
   readonly network?: boolean;
+  /** Further network cards, after that of `network`. */
+  readonly nics?: readonly QemuNic[];
   /** Where it is remembered whether KVM works. */
   readonly cacheDirectory: string;
   /** Instead of trying. */
@@ -89,10 +96,10 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
       // Emulated processors share one thread: a second one would only make the first wait.
       cores: options.cores ?? (accelerator === "kvm" ? 2 : 1),
       memoryMebibytes: options.memoryMebibytes ?? 1024,
-      ...{ architecture: options.architecture, accelerator, sockets, network: options.network ?? false },
-      disks: options.disks.map((disk, index) => withOverlay(disk, inside(`overlay${index}.qcow2`))),
+      ...{ architecture: options.architecture, accelerator, sockets, socketRole: "connects" },
+      disks: options.disks.map((disk, index) => qemuDisk(disk, index, inside(`overlay${index}.qcow2`))),
+      nics: [...(sshPort === undefined ? [] : [userNic(sshPort)]), ...(options.nics ?? [])],
       ...(uefi && variables && { uefi: { code: uefi.code, variables } }),
-      ...(sshPort !== undefined && { sshPort }),
     });
     const running = runBound(program, settings);
     child = running.child;
@@ -138,15 +145,16 @@ function runBound(program: string, settings: readonly string[]) {
   return { child, exited };
 }
 
-function withOverlay(disk: MachineDisk, overlay: string) {
-  const bus = disk.bus ?? "virtio-scsi";
-  const backing =
-    disk.kind === "nbd" ? { kind: disk.kind, socketPath: disk.socketPath } : { kind: disk.kind, path: disk.path };
-  if (disk.keepWrites) return { backing, bus };
-  const size = disk.kind === "nbd" ? disk.size : diskFileSize(disk.kind, disk.path);
+function qemuDisk(disk: MachineDisk, index: number, overlay: string): QemuDisk {
+  const { slot = `scsi${index}`, serial } = disk;
+  const settings = { slot, source: disk, bootIndex: index, ...(serial !== undefined && { serial }) };
+  if (disk.keepWrites) return settings;
+  const size = "size" in disk ? disk.size : diskFileSize(disk.kind, disk.path);
   writeQcow2(diskRecipe(size, []), overlay, { segmentDataPath: () => "" });
-  return { backing, bus, overlay };
+  return { ...settings, overlay };
 }
+
+const userNic = (sshPort: number): QemuNic => ({ network: { kind: "user", forwards: { [sshPort]: 22 } } });
 
 function diskFileSize(kind: "raw" | "qcow2", path: string): number {
   const stat = statSync(path, { throwIfNoEntry: false });
