@@ -15,6 +15,9 @@ import { sha256 } from "../base/hash.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
+/** How many times slower than hardware a machine is, to stretch deadlines: measured between 5 and 10 for a boot. */
+export const slowness: Readonly<Record<Accelerator, number>> = { kvm: 1, tcg: 8 };
+
 /**
  * KVM where it truly works, else TCG. A device that can be opened proves nothing (nested or half-finished
  * KVM opens and then hangs or kills the machine), so a machine of a few bytes is started and must answer.

@@ -1,6 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
+import { arch } from "node:os";
 import { join } from "node:path";
-import { failure } from "../base/error.ts";
+import { failure, MesoError, type Problem } from "../base/error.ts";
 
 /** A path of `qemu-system-…` for Debian's name of an architecture. @throws MesoError `qemu-missing`. */
 export function findQemu(architecture: string, path = process.env.PATH ?? "/usr/bin:/bin"): string {
@@ -45,6 +47,26 @@ export function findUefi(architecture: string): UefiFirmware {
   throw failure("firmware-missing", `no UEFI firmware for ${architecture} is installed`, {
     ...(known && { hint: `apt-get install ${known.package}` }),
   });
+}
+
+/** JSON for -netdev and its `stream` came with 7.2, which Debian 12 has. */
+const oldest = [7, 2] as const;
+
+/** What is missing to run machines of this host's own architecture. */
+export function checkQemu(): readonly Problem[] {
+  const architecture = ({ x64: "amd64", arm64: "arm64", riscv64: "riscv64" } as Record<string, string>)[arch()];
+  try {
+    const program = findQemu(architecture ?? arch());
+    const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8", timeout: 10_000 });
+    const [, major, minor] = /version (\d+)\.(\d+)/.exec(stdout ?? "") ?? [];
+    const isNew = Number(major) > oldest[0] || (Number(major) === oldest[0] && Number(minor) >= oldest[1]);
+    if (isNew) return [];
+    const found = major === undefined ? "does not tell its version" : `is of version ${major}.${minor}`;
+    return [{ code: "qemu-missing", what: `${program} ${found}`, expected: `${oldest.join(".")} or newer` }];
+  } catch (error) {
+    if (error instanceof MesoError) return error.problems;
+    throw error;
+  }
 }
 
 const programs: Readonly<Record<string, { program: string; package: string }>> = {

@@ -10,7 +10,7 @@ import { writeQcow2 } from "../image/output/qcow2.ts";
 import { cleanupAtExit } from "./cleanup-at-exit.ts";
 import { type GuestAgent, guestAgent } from "./guest-agent.ts";
 import { jsonChannel } from "./json-channel.ts";
-import { type Accelerator, chooseAccelerator } from "./qemu-accelerator.ts";
+import { type Accelerator, chooseAccelerator, slowness } from "./qemu-accelerator.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import type { DiskSource, QemuDisk } from "./qemu-disks.ts";
 import type { QemuNic } from "./qemu-networks.ts";
@@ -58,9 +58,6 @@ export interface Machine {
   /** Settles when QEMU has ended. */
   readonly exited: Promise<{ readonly exitCode: number | null; readonly stderr: string }>;
 }
-
-/** TCG against hardware: measured between 5 and 10 for a boot. */
-const slowness: Readonly<Record<Accelerator, number>> = { kvm: 1, tcg: 8 };
 
 /**
  * Starts a machine in QEMU. Nothing of it outlives `stop`, the machine's own end, or this process: sockets,
