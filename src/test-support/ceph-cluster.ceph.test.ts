@@ -36,7 +36,7 @@ describe("a Ceph cluster for tests", () => {
       console.log((await startCephCluster()).configuration); setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", 2] });
     const configuration = await new Promise<string>((resolve, reject) => {
-      child.stdout.setEncoding("utf8").once("data", (text: string) => resolve(text.trim()));
+      child.stdout!.setEncoding("utf8").once("data", (text: string) => resolve(text.trim()));
       child.once("exit", () => reject(new Error("the cluster did not start")));
     });
     assert.equal(daemonsOf(configuration).length, 2);
