@@ -24,8 +24,10 @@ export const testPackages = {
   "ceph-mon": "a real Ceph cluster on loopback: its monitor",
   "ceph-osd": "a real Ceph cluster on loopback: its store",
   cpio: "oracle of the initrd's archive",
+  diffutils: "oracle of the differences between texts",
   dosfstools: "oracle of the FAT writer",
   dpkg: "oracle of version order and of archive contents",
+  "dpkg-dev": "oracle of reading changelogs",
   e2fsprogs: "oracle of the ext4 writer",
   "erofs-utils": "oracle of the EROFS writer",
   fdisk: "oracle of the partition table",
@@ -43,6 +45,7 @@ export const testPackages = {
   "nix-bin": "oracle of store paths, archives, derivations and caches",
   openssl: "oracle of the certificate links",
   passwd: "oracle of the account files",
+  patch: "applies the differences between texts",
   "qemu-block-extra": "boots machines from Ceph",
   systemd: "oracle of the generated units",
 };
