@@ -17,7 +17,7 @@ import type { SegmentTable } from "../store/segment.ts";
 import type { ManifestFileSystem } from "../system/manifest.ts";
 import { efiFiles, grubImages } from "./boot-parts.ts";
 import { type RealisedSystem, realiseSystem } from "./compose.ts";
-import { rememberMadePaths } from "./made-paths.ts";
+import { rememberComposedFacts } from "./composed-facts.ts";
 import type { PreparedSystem } from "./prepare.ts";
 import { decodeRecipe, encodeRecipe } from "./recipe-file.ts";
 import { type BuildSession, stage } from "./session.ts";
@@ -69,7 +69,7 @@ async function makeDiskImage(
   key: string,
 ): Promise<DiskImage> {
   const system = await realiseSystem(session, prepared, (imported) => grubImages(session, imported));
-  rememberMadePaths(session, system);
+  rememberComposedFacts(session, system);
   const image = await stage(
     session,
     "lay out",

@@ -4,7 +4,7 @@ import { assert } from "../base/error.ts";
 import { sha256 } from "../base/hash.ts";
 import type { SourceLocation } from "../base/location.ts";
 import { compareBytes, sortedBy } from "../base/order.ts";
-import type { MadePath } from "../build/made-paths.ts";
+import type { ComposedFacts } from "../build/composed-facts.ts";
 import type { PreparedSystem } from "../build/prepare.ts";
 import type { PackageIndex } from "../debian/package-index.ts";
 import type { ResolvedPackage } from "../debian/resolve.ts";
@@ -24,8 +24,8 @@ export interface DescribeOptions {
   /** Folder of the program: places in it are told relative to it. Absolute. */
   readonly folder: string;
   readonly imageHash?: string;
-  /** What composing the system told: `rememberedMadePaths`. */
-  readonly madePaths?: readonly MadePath[];
+  /** `recallComposedFacts` */
+  readonly composed?: ComposedFacts | undefined;
 }
 
 /**
@@ -84,7 +84,7 @@ export async function describeSystem(prepared: PreparedSystem, options: Describe
     fileSystems: manifest.fileSystems,
     alternatives: manifest.alternatives,
     acknowledgedScripts: manifest.acknowledgedScripts,
-    ...(options.madePaths && { madePaths: options.madePaths }),
+    ...(options.composed && { composed: options.composed }),
   };
 
   function unit(name: string, state: DescribedUnit["state"], by: readonly Origin[] = []): DescribedUnit {

@@ -207,14 +207,19 @@ const descriptionShape: Shape = {
   },
   optional: {
     imageHash: aDigest,
-    madePaths: {
-      list: {
-        members: {
-          path: aPath,
-          kind: oneOf("file", "directory", "symlink", "hardlink", "absent"),
-          origin: aText,
+    composed: {
+      members: {
+        madePaths: {
+          list: {
+            members: {
+              path: aPath,
+              kind: oneOf("file", "directory", "symlink", "hardlink", "absent"),
+              origin: aText,
+            },
+            optional: { target: aText },
+          },
         },
-        optional: { target: aText },
+        unitPackages: { table: aName },
       },
     },
   },

@@ -112,7 +112,10 @@ const whole: SystemDescription = {
   packages: [describedPackage("a", "1")],
   files: [describedText("/etc/a", "a\n")],
   units: [{ name: "a.service", state: "enabled", origins: [{ by: "a" }] }],
-  madePaths: [{ path: "/a", kind: "symlink", target: "b", origin: "x" }],
+  composed: {
+    madePaths: [{ path: "/a", kind: "symlink", target: "b", origin: "x" }],
+    unitPackages: { "a.service": "a" },
+  },
 };
 const packed = (value: unknown): Uint8Array => gzipSync(JSON.stringify(value));
 const refuses = (bytes: Uint8Array, code: string): MesoError => {

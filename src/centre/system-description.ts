@@ -1,5 +1,5 @@
 import type { SourceLocation } from "../base/location.ts";
-import type { MadePath } from "../build/made-paths.ts";
+import type { ComposedFacts } from "../build/composed-facts.ts";
 import type {
   AcknowledgedScript,
   ManifestChannel,
@@ -41,8 +41,8 @@ export interface SystemDescription {
   readonly fileSystems: readonly ManifestFileSystem[];
   readonly alternatives: Readonly<Record<string, string>>;
   readonly acknowledgedScripts: readonly AcknowledgedScript[];
-  /** Paths that are not as the packages ship them; absent where only the program was looked at. */
-  readonly madePaths?: readonly MadePath[];
+  /** Absent where only the program was looked at. */
+  readonly composed?: ComposedFacts;
 }
 
 export interface DescribedChannel extends ManifestChannel {

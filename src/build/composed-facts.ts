@@ -1,6 +1,8 @@
 import { compareBytes, sortedBy } from "../base/order.ts";
 import type { TreeEntry } from "../store/file-tree.ts";
 import type { SegmentTable } from "../store/segment.ts";
+import { realPath } from "../system/draft-tree.ts";
+import { findUnit } from "../system/hooks/unit-files.ts";
 import { mergedPath } from "../system/merge-packages.ts";
 import type { RealisedSystem } from "./compose.ts";
 import type { PreparedSystem } from "./prepare.ts";
@@ -34,7 +36,7 @@ interface Archive {
 
 /**
  * The paths of packages on merged /usr, by what their archives alone say: of two that ship one path, the first counts.
- * `madePaths` holds what scripts, diversions, services and hooks then make of them.
+ * `composedFacts` tells what scripts, diversions, services and hooks then make of them.
  */
 export function shippedPaths(
   packages: readonly Archive[],
@@ -61,31 +63,55 @@ export function shippedPaths(
   return shipped;
 }
 
-/** What of a composed system cannot be told from the tables of its packages; sorted by path. */
-export function madePaths(system: RealisedSystem): MadePath[] {
+/** What only composing a system tells about it: kept for descriptions of images that are taken from the store later. */
+export interface ComposedFacts {
+  /** What cannot be told from the tables of its packages; sorted by path. */
+  readonly madePaths: readonly MadePath[];
+  /** By name of a unit that the system enables or checks: the package that ships it, where one does. */
+  readonly unitPackages: Readonly<Record<string, string>>;
+}
+
+export function composedFacts(system: RealisedSystem): ComposedFacts {
   const shipped = shippedPaths(system.prepared.packages, (sha256) => system.segments.get(sha256)!);
+  return { madePaths: madePaths(system, shipped), unitPackages: unitPackages(system, shipped) };
+}
+
+export function rememberComposedFacts(session: BuildSession, system: RealisedSystem): void {
+  session.store.remember(keyOf(system.prepared), composedFacts(system));
+}
+
+/** Undefined when the system was not composed by this version of the program. */
+export function recallComposedFacts(session: BuildSession, prepared: PreparedSystem): ComposedFacts | undefined {
+  return session.store.recall(keyOf(prepared)) as ComposedFacts | undefined;
+}
+
+function keyOf({ systemHash }: PreparedSystem): string {
+  return `composed facts ${sourceDigest()} ${systemHash}`;
+}
+
+function madePaths(system: RealisedSystem, shipped: ReadonlyMap<string, ShippedPath>): MadePath[] {
   const made: MadePath[] = [];
   for (const [path, entry] of system.tree) {
     const target = "target" in entry ? entry.target : undefined;
     const plain = shipped.get(path);
-    shipped.delete(path);
     if (plain?.kind === entry.kind && plain.origin === entry.origin && plain.target === target) continue;
     made.push({ path, kind: entry.kind, ...(target !== undefined && { target }), origin: entry.origin });
   }
-  for (const path of shipped.keys()) made.push({ path, kind: "absent", origin: "" });
+  for (const path of shipped.keys()) if (!system.tree.has(path)) made.push({ path, kind: "absent", origin: "" });
   return sortedBy(made, ({ path }) => path);
 }
 
-/** Keeps what composing told, for descriptions of images that are taken from the store later. */
-export function rememberMadePaths(session: BuildSession, system: RealisedSystem): void {
-  session.store.remember(keyOf(system.prepared), madePaths(system));
-}
-
-/** Undefined when the system was not composed by this version of the program. */
-export function rememberedMadePaths(session: BuildSession, prepared: PreparedSystem): readonly MadePath[] | undefined {
-  return session.store.recall(keyOf(prepared)) as readonly MadePath[] | undefined;
-}
-
-function keyOf({ systemHash }: PreparedSystem): string {
-  return `made-paths ${sourceDigest()} ${systemHash}`;
+function unitPackages(
+  { tree, prepared: { manifest } }: RealisedSystem,
+  shipped: ReadonlyMap<string, ShippedPath>,
+): Record<string, string> {
+  const checked = manifest.checks.flatMap((check) => (check.kind === "unit-active" ? [check.unit] : []));
+  const names = sortedBy(new Set([...manifest.enabledUnits, ...checked]), (name) => name);
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const unit = findUnit(tree, name);
+      const owner = unit && shipped.get(realPath(tree, unit.path))?.origin;
+      return owner === undefined ? [] : [[name, owner]];
+    }),
+  );
 }
