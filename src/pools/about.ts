@@ -21,7 +21,7 @@ export interface ImageAbout {
   readonly forced?: string;
   /** What a later step must finish or undo: written before a change that takes several. */
   readonly intent?: string;
-  /** Of a root: names the cores, memory and nics that its machine was last defined with. */
+  /** Of a root: JSON of the cores, memory, firmware and nics that its machine was defined with when it last worked. */
   readonly shape?: string;
 }
 

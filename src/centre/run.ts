@@ -1,0 +1,67 @@
+import { failure, MesoError } from "../base/error.ts";
+import type { Hands } from "./hands.ts";
+import type { ImageBook } from "./image-book.ts";
+import type { Journal } from "./journal.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
+import type { MachinePlan, Plan } from "./plan.ts";
+
+/** One execution of a plan. */
+export interface Run {
+  readonly plan: Plan;
+  readonly hands: Hands;
+  readonly lease: LeaseKeeper;
+  readonly journal: Journal;
+  readonly images: ImageBook;
+}
+
+/** What is known of a machine while its steps are done. */
+export interface MachineRun {
+  readonly plan: MachinePlan;
+  /** Kinds of steps that were begun. */
+  readonly begun: Set<string>;
+  /** Checks that passed last. */
+  checks: number;
+  readonly stepSeconds: Record<string, number>;
+  /** When it went down, and was back; seconds since 1970. */
+  downAt?: number;
+  upAt?: number;
+}
+
+export function machineRun(plan: MachinePlan): MachineRun {
+  return { plan, begun: new Set(), checks: 0, stepSeconds: {} };
+}
+
+/** Answers that say nothing about the thing asked for: asked again, for every step looks first. */
+const transient = new Set([
+  "unknown-outcome",
+  "hypervisor-unreachable",
+  "pool-unreachable",
+  "busy-retry",
+  "machine-locked",
+]);
+const pauses = [1, 3, 10, 20];
+
+/**
+ * Does something that may be done again, as often as its answer is lost or the world is busy.
+ * @throws MesoError the last one, or at once what waiting does not mend.
+ */
+export async function persistently<T>({ hands, lease, images }: Run, attempt: () => Promise<T>): Promise<T> {
+  for (const pause of [...pauses, undefined]) {
+    lease.guard();
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof MesoError) || !transient.has(error.code) || pause === undefined) throw error;
+      await hands.clock.sleep(pause);
+      // Who knows what has been done: what the pool says now counts.
+      await images.refresh().catch(() => {});
+    }
+  }
+  throw failure("unreachable", "every attempt ends above");
+}
+
+/** An error in words, for outcomes. One machine's surprise must not stop the others, nor its own way back. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof MesoError) return error.problems.map(({ what }) => what).join("; ");
+  return `unexpected: ${error instanceof Error ? error.message : String(error)}`;
+}
