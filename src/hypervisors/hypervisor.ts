@@ -32,6 +32,8 @@ export interface MachineState {
   readonly managedBy?: "ha";
   readonly hasAgent: boolean;
   readonly node?: string;
+  /** How many times slower than hardware it runs, where that is known: emulated machines. For deadlines. */
+  readonly timeScale?: number;
   /** Names of snapshots that pin disks. */
   readonly snapshots: readonly string[];
 }

@@ -58,7 +58,7 @@ export function qemuHost(options: { readonly directory: string }): HypervisorDri
       power: busy === undefined ? await powerOf(folder) : "changing",
       version: settingsVersion(settings),
       ...slotsOf(folder, settings),
-      ...{ detached: [], hasAgent: true, snapshots: [] },
+      ...{ detached: [], hasAgent: true, timeScale: timeScaleOf(folder), snapshots: [] },
       ...(busy !== undefined && { busy }),
     };
   };
