@@ -11,6 +11,8 @@ export interface GuestCommandResult {
 
 /** The agent inside a machine (QEMU's docs/interop/qemu-ga-ref). All deadlines are in seconds. */
 export interface GuestAgent {
+  /** How many times slower than hardware the machine is, where that is known: every deadline is stretched by it. */
+  readonly timeScale?: number;
   /** Waits until the agent answers. @throws MesoError `agent-silent`. */
   readonly ping: (deadline: number) => Promise<void>;
   /** @throws MesoError `agent-silent`, `agent-refused`, `guest-timeout` when the command does not end. */
@@ -52,6 +54,7 @@ export function guestAgent(socket: Socket, timeScale: number): GuestAgent {
       return reply.return;
     });
   return {
+    timeScale,
     ping: async (deadline) => {
       await call("guest-ping", undefined, deadline);
     },

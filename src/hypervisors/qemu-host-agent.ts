@@ -23,6 +23,9 @@ export function hostAgent(name: string, folder: string, timeScale: () => number)
     }
   };
   return {
+    get timeScale() {
+      return timeScale();
+    },
     ping: (deadline) => speak(deadline, (agent) => agent.ping(deadline)),
     exec: (argv, options) => speak(options?.deadline ?? patience, (agent) => agent.exec(argv, options)),
     readFile: (path) => speak(patience, (agent) => agent.readFile(path)),

@@ -26,7 +26,7 @@ export interface CheckReport {
 export interface RunChecksOptions {
   /** Until everything must have passed, counted from now; the machine may still be starting. */
   readonly deadlineSeconds: number;
-  /** How many times slower than hardware the machine is: stretches the deadline. Default: 1. */
+  /** How many times slower than hardware the machine is: stretches the deadline. Default: what the agent says, or 1. */
   readonly timeScale?: number;
   readonly signal?: AbortSignal;
 }
@@ -39,7 +39,7 @@ export interface RunChecksOptions {
 export async function runChecks(
   agent: GuestAgent,
   checks: readonly ManifestCheck[],
-  { deadlineSeconds, timeScale = 1, signal }: RunChecksOptions,
+  { deadlineSeconds, timeScale = agent.timeScale ?? 1, signal }: RunChecksOptions,
 ): Promise<CheckReport> {
   const started = performance.now();
   const end = started + deadlineSeconds * timeScale * 1000;
