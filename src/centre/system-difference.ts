@@ -24,7 +24,9 @@ export interface SystemDifference {
   readonly fileSystems: readonly Change<ManifestFileSystem>[];
   /** Words that differ, as they stand on the command line; order means something. Absent when they are the same. */
   readonly kernelArguments?: { readonly before: readonly string[]; readonly after: readonly string[] };
-  /** Everything else of the record, by a title that people read: `host name`, `boot loader`. */
+  /** Names of packages that the record asks for, or no longer. */
+  readonly wishes: readonly Change<string>[];
+  /** Everything else of the record. */
   readonly settings: readonly SettingDifference[];
   /** Services that will not behave as before, and why. */
   readonly services: readonly ServiceDifference[];
@@ -63,10 +65,9 @@ export interface FileDifference extends Change<DescribedFile> {
   readonly links: readonly Change<DescribedFile>[];
 }
 
-export interface SettingDifference {
+export interface SettingDifference extends Change<string> {
+  /** For people: `host name`, `alternative editor`. */
   readonly title: string;
-  readonly before: string;
-  readonly after: string;
 }
 
 export interface ServiceDifference {
@@ -86,7 +87,7 @@ export type ServiceReason =
   | { readonly kind: "unit"; readonly unit: string };
 
 export function isEmptyDifference(difference: SystemDifference): boolean {
-  const { packages, files, users, groups, units, checks, fileSystems, kernelArguments, settings } = difference;
-  const lists = [packages, files, users, groups, units, checks, fileSystems, settings];
+  const { packages, files, users, groups, units, checks, fileSystems, kernelArguments, wishes, settings } = difference;
+  const lists = [packages, files, users, groups, units, checks, fileSystems, wishes, settings];
   return kernelArguments === undefined && lists.every((list) => list.length === 0);
 }
