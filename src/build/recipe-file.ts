@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { diskRecipe, type Extent } from "../image/extent.ts";
+import { type DiskRange, diskRecipe, type Extent } from "../image/extent.ts";
 import type { DiskImage } from "./disk-image.ts";
 
 /**
@@ -20,7 +20,16 @@ export function encodeRecipe(image: Omit<DiskImage, "key">): readonly Uint8Array
     return [start, length, -1, position - length];
   });
   const { imageHash, files, dataBytes, recipe } = image;
-  const head = { version: 1, imageHash, files, dataBytes, size: recipe.size, segments: [...segments.keys()], rows };
+  const head = {
+    version: 2,
+    imageHash,
+    files,
+    dataBytes,
+    size: recipe.size,
+    free: recipe.free,
+    segments: [...segments.keys()],
+    rows,
+  };
   const all = [Buffer.from(`${JSON.stringify(head)}\n`), ...pieces];
   const trailer = Buffer.alloc(checksumBytes);
   trailer.writeUInt32LE(all.reduce((sum, piece) => crc32(piece, sum), 0));
@@ -38,10 +47,11 @@ export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
     files: number;
     dataBytes: number;
     size: number;
+    free?: DiskRange[];
     segments: string[];
     rows: [number, number, number, number][];
   };
-  if (head.version !== 1) return undefined;
+  if (head.version !== 2) return undefined;
   const literals = body.subarray(lineEnd + 1);
   const extents = head.rows.map(
     ([start, length, segment, offset]): Extent => ({
@@ -53,8 +63,8 @@ export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
           : { kind: "segment", segment: head.segments[segment]!, offset },
     }),
   );
-  const { imageHash, files, dataBytes, size } = head;
-  return { recipe: diskRecipe(size, extents), imageHash, files, dataBytes };
+  const { imageHash, files, dataBytes, size, free } = head;
+  return { recipe: diskRecipe(size, extents, free), imageHash, files, dataBytes };
 }
 
 /** CRC-32: tells a file that a lost power supply left half-written, which is all that can happen to it. */

@@ -64,12 +64,11 @@ export function buildDisk(options: DiskOptions): DiskRecipe {
   const core: Extent[] = grub
     ? [{ start: biosBoot.start, length: grub.partition.length, source: { kind: "bytes", bytes: grub.partition } }]
     : [];
-  return diskRecipe(size, [
-    ...table,
-    ...core,
-    ...shifted(options.efi.extents, efi.start),
-    ...shifted(options.root.extents, root.start),
-  ]);
+  return diskRecipe(
+    size,
+    [...table, ...core, ...shifted(options.efi.extents, efi.start), ...shifted(options.root.extents, root.start)],
+    [...shifted(options.efi.free ?? [], efi.start), ...shifted(options.root.free ?? [], root.start)],
+  );
 }
 
 /** Bytes for the root file system of a disk: all after 1 GiB but the last MiB, where the backup table lies. */

@@ -8,16 +8,27 @@ export interface Extent {
   readonly source: ContentSource;
 }
 
-/** A disk, a partition or a file system as data: what no extent covers reads as zeros. */
+/** A disk, a partition or a file system as data: what no extent covers reads as zeros, or lies in `free`. */
 export interface DiskRecipe {
   /** Bytes. */
   readonly size: number;
   /** Sorted by start, without overlap, within size. */
   readonly extents: readonly Extent[];
+  /**
+   * Where it does not matter what a disk holds that no extent covers: space that a file system has not given out. A pool
+   * may leave there what other disks share. Everywhere else, what no extent covers must read as zeros.
+   */
+  readonly free?: readonly DiskRange[];
+}
+
+/** A run of bytes of a disk. */
+export interface DiskRange {
+  readonly start: number;
+  readonly length: number;
 }
 
 /** The extents sorted by start and checked against overlap and overrun: the entrance to every recipe. */
-export function diskRecipe(size: number, extents: readonly Extent[]): DiskRecipe {
+export function diskRecipe(size: number, extents: readonly Extent[], free?: readonly DiskRange[]): DiskRecipe {
   const sorted = [...extents].sort((a, b) => a.start - b.start);
   let end = 0;
   for (const extent of sorted) {
@@ -26,10 +37,10 @@ export function diskRecipe(size: number, extents: readonly Extent[]): DiskRecipe
     end = extent.start + extent.length;
   }
   assert(end <= size, `extents end at ${end}, beyond the size ${size}`);
-  return { size, extents: sorted };
+  return { size, extents: sorted, ...(free && { free }) };
 }
 
-/** The same extents, `by` bytes further on: a file system into its partition. */
-export function shifted(extents: readonly Extent[], by: number): Extent[] {
+/** The same extents, or ranges, `by` bytes further on: a file system into its partition. */
+export function shifted<T extends DiskRange>(extents: readonly T[], by: number): T[] {
   return extents.map((extent) => ({ ...extent, start: extent.start + by }));
 }

@@ -6,7 +6,7 @@ import { blockBytes, type SparseBlocks, sparseBlocks } from "../sparse-blocks.ts
 import { writeDirectoryBlock } from "./directory.ts";
 import { extendedInodeBytes, fileTypes, inodeSlotBytes, sealSuperblock, writeInode } from "./format.ts";
 import { type Inode, inodeTable, isInSegment } from "./inode-table.ts";
-import { largestSlotBytes, placeData, placeRuns, placeSlots, slotBytesFor } from "./layout.ts";
+import { erofsDataRegion, largestSlotBytes, placeData, placeRuns, placeSlots, slotBytesFor } from "./layout.ts";
 import { segmentExtents, segmentStart } from "./segment-extents.ts";
 
 export interface ErofsOptions {
@@ -48,11 +48,8 @@ export function writeErofs(tree: FileTree, options: ErofsOptions): DiskRecipe {
     uuid: uuidBytes(options.uuid),
     label: labelBytes(options.label),
   });
-  return diskRecipe(options.size, [
-    ...metadata.extents(),
-    ...generatedExtents(inodes),
-    ...segmentExtents(inodes, options),
-  ]);
+  const contents = [...generatedExtents(inodes), ...segmentExtents(inodes, options)];
+  return diskRecipe(options.size, [...metadata.extents(), ...contents], [erofsDataRegion(options.size)]);
 }
 
 /** The superblock has 16 bits for the root's number: it lies in block 0, where the superblock leaves room. */

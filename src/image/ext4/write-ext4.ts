@@ -6,7 +6,7 @@ import { type SparseBlocks, sparseBlocks } from "../sparse-blocks.ts";
 import { writeDirectory } from "./directory.ts";
 import { writeBlockAttributes, writeBodyAttributes } from "./extended-attributes.ts";
 import { writeExtentLeaf, writeExtentRoot } from "./extent-tree.ts";
-import { blockBytes, type Geometry, geometry, inodeBytes, inodesPerBlock } from "./geometry.ts";
+import { blockBytes, ext4DataRegion, type Geometry, geometry, inodeBytes, inodesPerBlock } from "./geometry.ts";
 import { type Usage, usageOf } from "./group-descriptors.ts";
 import {
   blockFieldBytes,
@@ -24,7 +24,7 @@ import { layOut, lostAndFoundPath, type SegmentRoom } from "./layout.ts";
 import { type Node, nodesOf } from "./node.ts";
 import { journalInode, madeAt, superblockBytes, superblockStart, writeSuperblock } from "./superblock.ts";
 
-export { ext4DataRegion } from "./geometry.ts";
+export { ext4DataRegion };
 
 export interface Ext4Options extends SegmentRoom {
   /** Bytes, a multiple of 4096, from 256 MiB. The file system is thin: a large size costs next to nothing. */
@@ -67,7 +67,7 @@ export function writeExt4(tree: FileTree, options: Ext4Options): DiskRecipe {
     ...{ shape, label, uuid, hashSeed, checksumSeed, ...usage.write(checksumSeed) },
     ...{ journalBlockField, journalSize: shape.journal.length * blockBytes },
   });
-  return diskRecipe(options.size, [...disk.extents(), ...contents]);
+  return diskRecipe(options.size, [...disk.extents(), ...contents], [ext4DataRegion(options.size)]);
 }
 
 /** `s_checksum_seed`: the same for all, so that blocks do not depend on the UUID and machines can share them. */

@@ -1,7 +1,7 @@
 import { assert, failure } from "../../base/error.ts";
 import { sortedBy } from "../../base/order.ts";
 import type { ContentSource } from "../../store/file-tree.ts";
-import { type DiskRecipe, diskRecipe, type Extent } from "../extent.ts";
+import { type DiskRange, type DiskRecipe, diskRecipe, type Extent } from "../extent.ts";
 import { place } from "../placement.ts";
 import { roomToGrow } from "../room-to-grow.ts";
 import { type SparseBlocks, sparseBlocks } from "../sparse-blocks.ts";
@@ -52,7 +52,23 @@ export function writeFat(files: readonly FatFile[], options: FatOptions): DiskRe
   for (const node of nodes) {
     if (!node.file) metadata.put(geometry.clusterStart(node.cluster), directoryContents(node, root, label));
   }
-  return diskRecipe(options.size, [...metadata.extents(), ...nodes.flatMap((node) => fileExtents(node, geometry))]);
+  const contents = nodes.flatMap((node) => fileExtents(node, geometry));
+  return diskRecipe(options.size, [...metadata.extents(), ...contents], roomForFiles(nodes, geometry));
+}
+
+/** All clusters but those of directories, in which zeros are the end mark. */
+function roomForFiles(nodes: readonly Node[], { clusters, clusterStart }: Geometry): DiskRange[] {
+  const room: DiskRange[] = [];
+  let from = firstCluster;
+  const until = (cluster: number): void => {
+    if (cluster > from) room.push({ start: clusterStart(from), length: clusterStart(cluster) - clusterStart(from) });
+  };
+  for (const directory of nodes.filter(({ file }) => !file).sort((a, b) => a.cluster - b.cluster)) {
+    until(directory.cluster);
+    from = directory.cluster + directory.clusters;
+  }
+  until(firstCluster + clusters);
+  return room;
 }
 
 /** A file, or a directory with its children sorted by name. */

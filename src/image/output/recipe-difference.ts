@@ -1,11 +1,5 @@
-import type { DiskRecipe, Extent } from "../extent.ts";
+import type { DiskRange, DiskRecipe, Extent } from "../extent.ts";
 import { comparedBlockBytes, type SegmentIdentity } from "./recipe-identity.ts";
-
-/** A run of bytes of a disk. */
-export interface DiskRange {
-  readonly start: number;
-  readonly length: number;
-}
 
 /**
  * What must be written to turn a disk of the recipe `before` into one of `after`: ranges in which their contents come
