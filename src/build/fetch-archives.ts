@@ -6,13 +6,19 @@ import { downloadOptions } from "./channel.ts";
 import { isFetched } from "./prepare.ts";
 import { type BuildSession, stage } from "./session.ts";
 
+/** What of a package is needed to fetch and import its archive. */
+export type FetchableArchive = Pick<
+  ResolvedPackage,
+  "name" | "version" | "architecture" | "sha256" | "size" | "archive" | "filename"
+>;
+
 /** What would have to be fetched and imported for a set of packages. */
-export interface FetchPlan {
-  readonly fetch: readonly ResolvedPackage[];
-  readonly import: readonly ResolvedPackage[];
+export interface FetchPlan<T extends FetchableArchive> {
+  readonly fetch: readonly T[];
+  readonly import: readonly T[];
 }
 
-export function planFetch(session: BuildSession, packages: readonly ResolvedPackage[]): FetchPlan {
+export function planFetch<T extends FetchableArchive>(session: BuildSession, packages: readonly T[]): FetchPlan<T> {
   const once = [...new Map(packages.map((one) => [one.sha256, one])).values()];
   return {
     fetch: once.filter((one) => !isFetched(session, one)),
@@ -22,14 +28,14 @@ export function planFetch(session: BuildSession, packages: readonly ResolvedPack
 
 /** Packages to import before the others, and what to do with their segments meanwhile. */
 export interface FirstPackages {
-  readonly packages: readonly ResolvedPackage[];
+  readonly packages: readonly FetchableArchive[];
   readonly done: () => void;
 }
 
 /** The segments of the packages by archive hash: fetched and imported where they are not in the store yet. */
 export async function fetchSegments(
   session: BuildSession,
-  packages: readonly ResolvedPackage[],
+  packages: readonly FetchableArchive[],
   first?: FirstPackages,
 ): Promise<ReadonlyMap<string, SegmentTable>> {
   const once = [...new Map(packages.map((one) => [one.sha256, one])).values()];
@@ -48,7 +54,7 @@ export async function fetchSegments(
 /** Undefined when a segment turned out damaged: it was removed, and is made again the next time. */
 async function presentSegments(
   session: BuildSession,
-  packages: readonly ResolvedPackage[],
+  packages: readonly FetchableArchive[],
   first?: FirstPackages,
 ): Promise<ReadonlyMap<string, SegmentTable> | undefined> {
   const plan = planFetch(session, packages);
@@ -61,7 +67,7 @@ async function presentSegments(
   return new Map(packages.map((one, i) => [one.sha256, tables[i]!]));
 }
 
-async function fetch(session: BuildSession, missing: readonly ResolvedPackage[]): Promise<void> {
+async function fetch(session: BuildSession, missing: readonly FetchableArchive[]): Promise<void> {
   const { downloadAll } = await import("../debian/download.ts");
   const requests = missing.map(({ archive, filename, sha256, size }) => ({ archive, path: filename, sha256, size }));
   const bytes = missing.reduce((sum, one) => sum + one.size, 0);
@@ -84,7 +90,7 @@ async function fetch(session: BuildSession, missing: readonly ResolvedPackage[])
 
 async function importMissing(
   session: BuildSession,
-  packages: readonly ResolvedPackage[],
+  packages: readonly FetchableArchive[],
   first?: FirstPackages,
 ): Promise<SegmentTable[]> {
   const { importAll } = await import("../debian/import-all.ts");

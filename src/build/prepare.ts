@@ -164,6 +164,6 @@ function toolPackageNames(architecture: string): readonly string[] {
 }
 
 /** Whether the archive of a package is in the store already. */
-export function isFetched(session: BuildSession, archive: ResolvedPackage): boolean {
+export function isFetched(session: BuildSession, archive: Pick<ResolvedPackage, "sha256">): boolean {
   return session.store.hasSegment(archive.sha256) || existsSync(session.store.archivePath(archive.sha256));
 }

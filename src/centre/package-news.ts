@@ -1,0 +1,132 @@
+import { MesoError } from "../base/error.ts";
+import { sortedBy } from "../base/order.ts";
+import { type ChangelogEntry, compareCves, cvesIn, entriesBetween } from "../debian/changelog.ts";
+import { compareVersions } from "../debian/version.ts";
+import type { ReadChangelog } from "./read-changelog.ts";
+import type { DescribedPackage } from "./system-description.ts";
+import type { PackageDifference } from "./system-difference.ts";
+
+/** What Debian's changelog says about one source package between two versions. */
+export interface PackageNews {
+  readonly source: string;
+  /** Versions of the source package. */
+  readonly before: string;
+  readonly after: string;
+  /** `brings`: the newer version is what the system will have. `loses`: it goes back, and what is told is gone again. */
+  readonly direction: "brings" | "loses";
+  /** Names of the packages of the system that were built from it, sorted. */
+  readonly packages: readonly string[];
+  /** The newest first. */
+  readonly entries: readonly NewsEntry[];
+  /** All that the entries mention, those left out too. */
+  readonly cves: readonly string[];
+  /** How many more entries there are than are told. */
+  readonly omitted: number;
+  /** Why nothing is known: the archive is gone from the mirrors, or has no changelog. */
+  readonly unknown?: string;
+}
+
+export interface NewsEntry {
+  readonly version: string;
+  readonly distribution: string;
+  readonly urgency: string;
+  readonly date: string;
+  readonly cves: readonly string[];
+  readonly changes: string;
+}
+
+/** More of a package's history is no news: the way from one release of Debian to the next has hundreds of entries. */
+const maximumEntries = 50;
+/** Characters of an entry. */
+const longestChanges = 16_384;
+
+/**
+ * The changelog entries between the old and the new version of every package that changed, by source package, sorted by
+ * name. What cannot be read is told as unknown: a plan does not fail for it.
+ *
+ * @param packages of both systems, to find what archives refer to.
+ */
+export async function packageNews(
+  changes: readonly PackageDifference[],
+  packages: readonly DescribedPackage[],
+  readChangelog: ReadChangelog,
+): Promise<PackageNews[]> {
+  const moved = changes.flatMap(({ before, after }) =>
+    before && after && compareVersions(before.sourceVersion, after.sourceVersion) !== 0 ? [{ before, after }] : [],
+  );
+  const bySource = Map.groupBy(moved, ({ before, after }) =>
+    [after.source, before.sourceVersion, after.sourceVersion].join("\0"),
+  );
+  const news: PackageNews[] = [];
+  for (const group of bySource.values()) news.push(await newsOf(group, packages, readChangelog));
+  return sortedBy(news, ({ source, before, after }) => `${source} ${before} ${after}`);
+}
+
+type Move = { readonly before: DescribedPackage; readonly after: DescribedPackage };
+
+async function newsOf(
+  group: readonly Move[],
+  packages: readonly DescribedPackage[],
+  readChangelog: ReadChangelog,
+): Promise<PackageNews> {
+  const { before, after } = group[0]!;
+  const brings = compareVersions(after.sourceVersion, before.sourceVersion) > 0;
+  const [older, newer] = brings ? [before, after] : [after, before];
+  const base = {
+    source: after.source,
+    before: before.sourceVersion,
+    after: after.sourceVersion,
+    direction: brings ? "brings" : "loses",
+    packages: [...new Set(group.map((one) => one.after.name))].sort(),
+  } as const;
+  try {
+    const text = await readAny(
+      group.map((one) => (brings ? one.after : one.before)),
+      packages,
+      readChangelog,
+    );
+    return { ...base, ...told(entriesBetween(text, older.sourceVersion, newer.sourceVersion)) };
+  } catch (error) {
+    if (!(error instanceof MesoError)) throw error;
+    return { ...base, entries: [], cves: [], omitted: 0, unknown: error.problems[0]!.what };
+  }
+}
+
+/** Packages of one source have the same changelog: the first that can be read will do. */
+async function readAny(
+  candidates: readonly DescribedPackage[],
+  packages: readonly DescribedPackage[],
+  readChangelog: ReadChangelog,
+): Promise<string> {
+  let failed: unknown;
+  for (const candidate of candidates) {
+    const sibling = (name: string): DescribedPackage | undefined =>
+      packages.find((one) => one.name === name && one.sourceVersion === candidate.sourceVersion) ??
+      packages.find((one) => one.name === name);
+    try {
+      return await readChangelog(candidate, sibling);
+    } catch (error) {
+      if (!(error instanceof MesoError)) throw error;
+      failed ??= error;
+    }
+  }
+  throw failed;
+}
+
+function told(entries: readonly ChangelogEntry[]): Pick<PackageNews, "entries" | "cves" | "omitted"> {
+  const cves = [...new Set(entries.flatMap(({ changes }) => cvesIn(changes)))].sort(compareCves);
+  const shown = entries.slice(0, maximumEntries).map(toNews);
+  return { entries: shown, cves, omitted: entries.length - shown.length };
+}
+
+function toNews({ version, distributions, urgency, date, changes }: ChangelogEntry): NewsEntry {
+  const isLong = changes.length > longestChanges;
+  return {
+    version,
+    distribution: distributions.join(" "),
+    urgency,
+    date,
+    cves: cvesIn(changes),
+    changes: isLong ? `${changes.slice(0, longestChanges)}\n  …` : changes,
+  };
+}
