@@ -13,7 +13,7 @@ export interface QemuMachine {
   readonly disks: readonly QemuDisk[];
   readonly nics: readonly QemuNic[];
   /** UEFI where given, else the machine type's own firmware (SeaBIOS). */
-  readonly uefi?: { readonly code: string; readonly variables: string };
+  readonly uefi?: { readonly code: string; readonly variables: string; readonly variablesFormat: "raw" | "qcow2" };
   /** Unix sockets. */
   readonly sockets: { readonly serial: string; readonly agent: string; readonly qmp: string };
   /** Where QEMU writes what the machine says on its serial line; appended to. */
@@ -60,14 +60,14 @@ const machineTypes: Readonly<Record<string, { machine: string; emulatedCpu: stri
 
 function firmware({ uefi }: QemuMachine): string[] {
   if (!uefi) return [];
-  const flash = (name: string, filename: string, isReadOnly: boolean) => [
+  const flash = (name: string, filename: string, driver: "raw" | "qcow2", isReadOnly: boolean) => [
     "-blockdev",
     JSON.stringify({
-      ...{ driver: "raw", "node-name": name, "read-only": isReadOnly },
+      ...{ driver, "node-name": name, "read-only": isReadOnly },
       file: { driver: "file", filename, "read-only": isReadOnly },
     }),
   ];
-  return [...flash("code", uefi.code, true), ...flash("variables", uefi.variables, false)];
+  return [...flash("code", uefi.code, "raw", true), ...flash("variables", uefi.variables, uefi.variablesFormat, false)];
 }
 
 function socket({ sockets, socketRole }: QemuMachine, id: keyof QemuMachine["sockets"], log?: string): string[] {

@@ -51,7 +51,7 @@ export async function startMachineProcess(
     memoryMebibytes: settings.memoryMebibytes,
     disks: Object.entries(settings.disks).map(([slot, disk]) => qemuDisk(folder, slot, disk)),
     nics: settings.nics.map((nic) => qemuNic(folder, nic)),
-    ...(variables && { uefi: variables }),
+    ...(variables && { uefi: { ...variables, variablesFormat: "raw" } }),
     // Relative to the folder, since a socket's address is short.
     sockets: { serial: "serial", agent: "agent", qmp: "qmp" },
     socketRole: "listens",

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, copyFileSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,18 +8,19 @@ import { failure } from "../base/error.ts";
 import { diskRecipe } from "../image/extent.ts";
 import { writeQcow2 } from "../image/output/qcow2.ts";
 import { cleanupAtExit } from "./cleanup-at-exit.ts";
+import { diskSize } from "./disk-size.ts";
 import { type GuestAgent, guestAgent } from "./guest-agent.ts";
-import { jsonChannel } from "./json-channel.ts";
 import { type Accelerator, chooseAccelerator, slowness } from "./qemu-accelerator.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import type { DiskSource, QemuDisk } from "./qemu-disks.ts";
+import { type QemuMonitor, qemuMonitor } from "./qemu-monitor.ts";
 import type { QemuNic } from "./qemu-networks.ts";
 import { findProgram, findQemu, findUefi } from "./qemu-program.ts";
 import { type SerialConsole, serialConsole } from "./serial-console.ts";
 
 export type MachineDisk = (
-  | { readonly kind: "raw" | "qcow2"; readonly path: string }
-  | (Extract<DiskSource, { kind: "nbd" | "rbd" }> & { readonly size: number })
+  | Extract<DiskSource, { kind: "raw" | "qcow2" | "rbd" }>
+  | (Extract<DiskSource, { kind: "nbd" }> & { readonly size: number })
 ) & {
   /** Writes reach the disk itself; else they go to a layer that is thrown away at the end. */
   readonly keepWrites?: boolean;
@@ -50,7 +51,10 @@ export interface MachineOptions {
 export interface Machine {
   readonly console: SerialConsole;
   readonly agent: GuestAgent;
+  readonly monitor: QemuMonitor;
   readonly accelerator: Accelerator;
+  /** How many times slower than hardware it is: stretches the deadlines of `console` and `agent`. */
+  readonly timeScale: number;
   /** Port of the host's loopback that leads to the machine's ssh; undefined without network. */
   readonly sshPort: number | undefined;
   /** By the power button, then, after `gracefulSeconds` (stretched on slow machines), by force. */
@@ -83,8 +87,11 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
     release();
   };
   try {
-    const variables = uefi && inside("variables.fd");
-    if (uefi && variables) copyFileSync(uefi.variables, variables);
+    const variables = uefi && inside("variables.qcow2");
+    if (uefi && variables) writeVariables(uefi.variables, variables);
+    const disks = await Promise.all(
+      options.disks.map((disk, index) => qemuDisk(disk, index, inside(`overlay${index}.qcow2`))),
+    );
     const sockets = { serial: inside("serial"), agent: inside("agent"), qmp: inside("qmp") };
     for (const path of [sockets.serial, sockets.agent, sockets.qmp]) lines.push(await expectOne(path));
     const sshPort = options.network ? await freePort() : undefined;
@@ -94,9 +101,9 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
       cores: options.cores ?? (accelerator === "kvm" ? 2 : 1),
       memoryMebibytes: options.memoryMebibytes ?? 1024,
       ...{ architecture: options.architecture, accelerator, sockets, socketRole: "connects" },
-      disks: options.disks.map((disk, index) => qemuDisk(disk, index, inside(`overlay${index}.qcow2`))),
+      disks,
       nics: [...(sshPort === undefined ? [] : [userNic(sshPort)]), ...(options.nics ?? [])],
-      ...(uefi && variables && { uefi: { code: uefi.code, variables } }),
+      ...(uefi && variables && { uefi: { code: uefi.code, variables, variablesFormat: "qcow2" } }),
     });
     const running = runBound(program, settings);
     child = running.child;
@@ -109,11 +116,12 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
     if (!Array.isArray(first)) throw failure("qemu-failed", `QEMU did not start: ${first.stderr.trim()}`);
     const [serial, agent, qmp] = first as [Socket, Socket, Socket];
     const timeScale = slowness[accelerator];
+    const monitor = qemuMonitor(qmp);
     return {
       console: serialConsole(serial, timeScale),
       agent: guestAgent(agent, timeScale),
-      ...{ accelerator, sshPort, exited },
-      stop: stopper(running.child, exited, qmp, timeScale),
+      ...{ monitor, accelerator, timeScale, sshPort, exited },
+      stop: stopper(running.child, exited, monitor, timeScale),
     };
   } catch (error) {
     child?.kill("SIGKILL");
@@ -142,31 +150,25 @@ function runBound(program: string, settings: readonly string[]) {
   return { child, exited };
 }
 
-function qemuDisk(disk: MachineDisk, index: number, overlay: string): QemuDisk {
+async function qemuDisk(disk: MachineDisk, index: number, overlay: string): Promise<QemuDisk> {
   const { slot = `scsi${index}`, serial } = disk;
   const settings = { slot, source: disk, bootIndex: index, ...(serial !== undefined && { serial }) };
   if (disk.keepWrites) return settings;
-  const size = "size" in disk ? disk.size : diskFileSize(disk.kind, disk.path);
-  writeQcow2(diskRecipe(size, []), overlay, { segmentDataPath: () => "" });
+  const size = disk.kind === "nbd" ? disk.size : await diskSize(disk);
+  writeQcow2(diskRecipe(size, []), overlay, noSegments);
   return { ...settings, overlay };
 }
 
-const userNic = (sshPort: number): QemuNic => ({ network: { kind: "user", forwards: { [sshPort]: 22 } } });
+const noSegments = { segmentDataPath: () => "" };
 
-function diskFileSize(kind: "raw" | "qcow2", path: string): number {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat) throw failure("no-disk", `${path} does not exist`, { expected: `a disk image (${kind})` });
-  if (kind === "raw") return stat.size;
-  const header = Buffer.alloc(32);
-  const file = openSync(path, "r");
-  try {
-    readSync(file, header, 0, header.length, 0);
-  } finally {
-    closeSync(file);
-  }
-  if (header.toString("latin1", 0, 4) !== "QFI\xfb") throw failure("no-disk", `${path} is not a qcow2 file`);
-  return Number(header.readBigUInt64BE(24));
+/** As qcow2, so that a snapshot of the machine holds them too. */
+function writeVariables(template: string, path: string): void {
+  const bytes = readFileSync(template);
+  const extent = { start: 0, length: bytes.length, source: { kind: "bytes" as const, bytes } };
+  writeQcow2(diskRecipe(bytes.length, [extent]), path, noSegments);
 }
+
+const userNic = (sshPort: number): QemuNic => ({ network: { kind: "user", forwards: { [sshPort]: 22 } } });
 
 /** Listens for exactly one connection. */
 async function expectOne(path: string): Promise<{ connection: Promise<Socket>; close: () => void }> {
@@ -193,9 +195,12 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-function stopper(child: ChildProcess, exited: Machine["exited"], qmp: Socket, timeScale: number): Machine["stop"] {
-  const channel = jsonChannel(qmp);
-  channel.send({ execute: "qmp_capabilities" });
+function stopper(
+  child: ChildProcess,
+  exited: Machine["exited"],
+  monitor: QemuMonitor,
+  timeScale: number,
+): Machine["stop"] {
   const ended = async (seconds: number) => {
     const controller = new AbortController();
     const timer = sleep(seconds * 1000, false, { signal: controller.signal }).catch(() => false);
@@ -203,13 +208,15 @@ function stopper(child: ChildProcess, exited: Machine["exited"], qmp: Socket, ti
     controller.abort();
     return result;
   };
+  /** A QEMU that does not take it is ended by force. */
+  const ask = (command: string) => void monitor.execute(command).catch(() => {});
   return async ({ gracefulSeconds = 10 } = {}) => {
     if (child.exitCode !== null || child.signalCode !== null) return "was-off";
     if (gracefulSeconds > 0) {
-      channel.send({ execute: "system_powerdown" });
+      ask("system_powerdown");
       if (await ended(gracefulSeconds * timeScale)) return "graceful";
     }
-    channel.send({ execute: "quit" });
+    ask("quit");
     if (!(await ended(2))) child.kill("SIGKILL");
     await exited;
     return "forced";
