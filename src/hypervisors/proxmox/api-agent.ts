@@ -1,4 +1,5 @@
 import { failure, MesoError } from "../../base/error.ts";
+import { untilExited, usualAgentSeconds } from "../agent-verbs.ts";
 import type { GuestAgent, GuestCommandResult } from "../guest-agent.ts";
 import { isCode } from "./api.ts";
 import type { Cluster } from "./cluster.ts";
@@ -28,7 +29,7 @@ export function apiAgent(cluster: Cluster, vmid: number): GuestAgent {
     const what = `the guest agent of machine ${vmid} did not answer within ${deadline} s`;
     throw failure("agent-silent", what, { hint: last?.problems[0]?.hint ?? "look at the machine's console" }, last);
   };
-  const exec: GuestAgent["exec"] = async (argv, { input, deadline = usualSeconds } = {}) => {
+  const exec: GuestAgent["exec"] = async (argv, { input, deadline = usualAgentSeconds } = {}) => {
     const end = performance.now() + deadline * 1000;
     const begun = {
       command: argv,
@@ -37,24 +38,12 @@ export function apiAgent(cluster: Cluster, vmid: number): GuestAgent {
     const { pid } = await onNode((path) =>
       told(argv, ping, () => api.call("POST /nodes/{node}/qemu/{vmid}/agent/exec", path, begun)),
     );
-    const status = await api
-      .until(
-        async () => {
-          const seen = await onNode((path) =>
-            api.call("GET /nodes/{node}/qemu/{vmid}/agent/exec-status", path, { pid }),
-          );
-          return isTrue(seen.exited) ? seen : undefined;
-        },
-        Math.max(0, (end - performance.now()) / 1000),
-      )
-      .catch((error: unknown) => {
-        // Handed out once: an answer that was lost cannot be asked for again.
-        if (!(error instanceof MesoError) || !/Invalid parameter 'pid'/.test(error.message)) throw error;
-        throw failure("unknown-outcome", `how ${argv[0]} ended in machine ${vmid} is lost`, {}, error);
-      });
-    if (!status) {
-      throw failure("guest-timeout", `${argv.join(" ")} did not end in machine ${vmid} within ${deadline} s`);
-    }
+    const ask = () => onNode((path) => api.call("GET /nodes/{node}/qemu/{vmid}/agent/exec-status", path, { pid }));
+    const status: ExecStatus = await untilExited(ask, argv, end).catch((error: unknown) => {
+      // Handed out once: an answer that was lost cannot be asked for again.
+      if (!(error instanceof MesoError) || !/Invalid parameter 'pid'/.test(error.message)) throw error;
+      throw failure("unknown-outcome", `how ${argv[0]} ended in machine ${vmid} is lost`, {}, error);
+    });
     if (isTrue(status["out-truncated"]) || isTrue(status["err-truncated"])) {
       throw failure("agent-refused", `${argv[0]} says more than the guest agent keeps`, {
         hint: "write it into a file",
@@ -104,8 +93,6 @@ export function apiAgent(cluster: Cluster, vmid: number): GuestAgent {
   };
 }
 
-const usualSeconds = 30;
-
 /** 60 KiB of base64 (the schema's `maxLength`). */
 const pieceBytes = (61_440 / 4) * 3;
 
@@ -139,6 +126,8 @@ interface ExecStatus {
   readonly signal?: number;
   readonly "out-data"?: string;
   readonly "err-data"?: string;
+  readonly "out-truncated"?: unknown;
+  readonly "err-truncated"?: unknown;
 }
 
 /** An end by a signal gets the number that a shell would give it. */

@@ -34,6 +34,8 @@ export interface ProxmoxApi {
   ) => Promise<Operations[O]["result"]>;
   /** Looks until it sees something other than undefined; pauses grow. */
   readonly until: <T>(look: () => Promise<T | undefined>, deadlineSeconds: number) => Promise<T | undefined>;
+  /** How long the effect of a request is waited for whose answer was lost, before it is asked again. */
+  readonly lostSeconds: number;
   readonly accept: Connection["accept"];
   readonly close: () => void;
 }
@@ -75,7 +77,7 @@ export function proxmoxApi(options: ProxmoxOptions): ProxmoxApi {
         return await body(Math.max(1, (end - performance.now()) / 1000));
       } catch (error) {
         const pause = (0.5 + Math.random()) * pauses.longest * 1000;
-        if (!isCode(error, "busy-retry") || performance.now() + pause >= end) throw error;
+        if (!isHeldLock(error) || performance.now() + pause >= end) throw error;
         await sleep(pause);
       }
     }
@@ -91,6 +93,7 @@ export function proxmoxApi(options: ProxmoxOptions): ProxmoxApi {
       }, deadlineSeconds),
     change: (operation, path, parameters, deadlineSeconds) =>
       whileLocked(() => call(operation, path, parameters), deadlineSeconds),
+    lostSeconds: pauses.longest * 5,
     accept: connection.accept,
     close: connection.close,
   };
@@ -98,6 +101,10 @@ export function proxmoxApi(options: ProxmoxOptions): ProxmoxApi {
 
 export function isCode(error: unknown, ...codes: readonly string[]): error is MesoError {
   return error instanceof MesoError && codes.includes(error.code);
+}
+
+function isHeldLock(error: unknown): boolean {
+  return isCode(error, "busy-retry") && error.message.includes("can't lock file");
 }
 
 function fill(template: string, path: Parameters): string {

@@ -103,7 +103,7 @@ function refuseUnready(found: MachineReading, slot: string, volume: string): voi
   const { state } = found;
   refuseBusy(found);
   if (state.power !== "off") {
-    throw failure("conflict", `${named(found)} is ${state.power}: its disks are exchanged while it is off`, {
+    throw failure("busy-retry", `${named(found)} is ${state.power}: its disks are exchanged while it is off`, {
       hint: "shut it down first",
     });
   }

@@ -29,18 +29,18 @@ export function explainFailure(refusal: Refusal): MesoError {
   if (refusal.status === 595 || refusal.status === 596) {
     return as("unknown-outcome", `Proxmox lost the answer between its own nodes (HTTP ${refusal.status}): ${text}`);
   }
-  const known = fragments.find(({ pattern }) => pattern.test(text));
-  if (known) return as(known.code, `Proxmox: ${text}`, known.hint);
-  if (refusal.status === 400) {
-    const fields = Object.entries(refusal.fields ?? {}).map(([name, problem]) => `${name}: ${String(problem).trim()}`);
-    return as("invalid-setting", `Proxmox: ${[text, ...fields].join("; ")}`);
-  }
+  const fields = Object.entries(refusal.fields ?? {}).map(([name, problem]) => `${name}: ${String(problem).trim()}`);
+  const whole = [text, ...fields].join("; ");
+  const known = fragments.find(({ pattern }) => pattern.test(whole));
+  if (known) return as(known.code, `Proxmox: ${whole}`, known.hint);
+  if (refusal.status === 400) return as("invalid-setting", `Proxmox: ${whole}`);
   if (refusal.status === 501) return as("invalid-setting", `this Proxmox cannot do that: ${text}`);
   return as("task-failed", `Proxmox: ${text}`);
 }
 
 const fragments: readonly { readonly pattern: RegExp; readonly code: string; readonly hint?: string }[] = [
-  { pattern: /checksum mismatch/, code: "conflict", hint: "somebody changed the machine meanwhile: look again" },
+  // Until 8 it was misspelt.
+  { pattern: /checksum miss?match/, code: "conflict", hint: "somebody changed the machine meanwhile: look again" },
   { pattern: /can't lock file.*got timeout/, code: "busy-retry", hint: "another operation is on the machine" },
   {
     pattern: /is locked \(/,
@@ -59,7 +59,12 @@ const fragments: readonly { readonly pattern: RegExp; readonly code: string; rea
   { pattern: /VM quit\/powerdown failed/, code: "power-off-timeout" },
   { pattern: /still in use|has watchers/, code: "disk-in-use" },
   { pattern: /[Cc]onfiguration file .*\/qemu-server\/\d+\.conf' does not exist/, code: "no-machine" },
-  { pattern: /hotplug problem/, code: "conflict", hint: "the machine runs: disks are changed while it is off" },
+  { pattern: /already exists/, code: "conflict" },
+  {
+    pattern: /hotplug problem|is running - destroy failed/,
+    code: "busy-retry",
+    hint: "the machine runs: disks are changed while it is off",
+  },
   {
     pattern: /hostname lookup|Name or service not known/,
     code: "invalid-setting",

@@ -9,26 +9,21 @@ import { type MachineReading, requireMachine } from "./machine-state.ts";
  * lost. A task that failed is believed only when the machine is not as wished either.
  */
 export async function powerOn(cluster: Cluster, vmid: number, deadlineSeconds: number): Promise<void> {
-  const end = performance.now() + deadlineSeconds * 1000;
   const found = await requireMachine(cluster, vmid);
-  if (found.state.power === "on" && !found.state.busy?.startsWith("it is a template")) return;
+  if (found.state.power === "on") return;
   refuseBusy(found);
   if (found.state.power === "crashed") await stop(cluster, found, deadlineSeconds);
-  const seconds = () => Math.max(1, Math.ceil((end - performance.now()) / 1000));
   const path = { node: found.node, vmid };
-  const problem = await attempt(() =>
+  const begin = (seconds: number) =>
     found.state.power === "paused"
-      ? cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/resume", path, {}, seconds())
-      : cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/start", path, { timeout: seconds() }, seconds()),
-  );
-  // Without HA a task that has failed leaves nothing to wait for.
-  const patience = problem && problem.code !== "unknown-outcome" && !found.state.managedBy ? 0 : seconds();
-  const isOn = await cluster.api.until(async () => {
-    const now = await look(cluster, vmid);
-    return now.status === "running" && now.qmpstatus === "running" ? true : undefined;
-  }, patience);
-  if (isOn) return;
-  throw problem ?? notReached(found, "run", deadlineSeconds);
+      ? cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/resume", path, {}, seconds)
+      : cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/start", path, { timeout: Math.ceil(seconds) }, seconds);
+  const isOn = async () => {
+    const { status, qmpstatus } = await look(cluster, vmid);
+    return status === "running" && qmpstatus === "running";
+  };
+  const problem = await reach(cluster, found, begin, isOn, deadlineSeconds);
+  if (problem) throw problem === "late" ? notReached(found, "run", deadlineSeconds) : problem;
 }
 
 /** Certain when it returns: no process of the machine is left, and HA has no wish to start it. */
@@ -47,13 +42,17 @@ export async function powerOff(
   const canListen = found.state.power === "on";
   if (graceful && canListen) {
     const path = { node: found.node, vmid };
-    const asked = { timeout: deadlineSeconds };
+    const asked = { timeout: Math.ceil(deadlineSeconds) };
     // A dead agent costs the server some seconds before it turns to the power button.
     const problem = await attempt(() =>
       cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/shutdown", path, asked, deadlineSeconds + agentSeconds),
     );
     const patience = problem === undefined || problem.code === "unknown-outcome" ? deadlineSeconds + agentSeconds : 0;
-    if (await isOff(cluster, vmid, found.state.managedBy || problem ? patience : settleSeconds)) return "graceful";
+    const wait = found.state.managedBy || problem ? patience : settleSeconds;
+    if (await cluster.api.until(async () => ((await isOff(cluster, vmid)) ? true : undefined), wait)) {
+      // A task that has failed while the machine went off: somebody else cut the power.
+      return problem && problem.code !== "unknown-outcome" ? "forced" : "graceful";
+    }
     const isSlow = problem === undefined || isCode(problem, "power-off-timeout", "unknown-outcome", "agent-silent");
     if (!force) {
       throw isSlow ? tooSlow(found, deadlineSeconds, problem) : problem;
@@ -78,33 +77,48 @@ const settleSeconds = 5;
 const hardSeconds = 60;
 
 /** A power cut; a shutdown that hangs is set aside. */
-async function stop(cluster: Cluster, { node, state }: MachineReading, deadlineSeconds: number): Promise<void> {
+async function stop(cluster: Cluster, found: MachineReading, deadlineSeconds: number): Promise<void> {
+  const { node, state } = found;
   const vmid = state.id.vmid!;
   const seconds = Math.max(deadlineSeconds, hardSeconds);
-  const problem = await attempt(() =>
-    cluster.api.run(
-      "POST /nodes/{node}/qemu/{vmid}/status/stop",
-      { node, vmid },
-      // HA decides by itself what it sets aside, and refuses to be told.
-      state.managedBy ? {} : { "overrule-shutdown": true },
-      seconds,
-    ),
-  );
-  const hopeless = problem !== undefined && problem.code !== "unknown-outcome" && !state.managedBy;
-  if (await isOff(cluster, vmid, hopeless ? 0 : seconds)) return;
-  throw (
-    problem ??
-    failure("power-off-timeout", `${state.id.name} (${vmid}) still runs ${seconds} s after its power was cut`)
-  );
+  // HA has its own way of setting a shutdown aside.
+  const parameters = state.managedBy ? {} : { "overrule-shutdown": true };
+  const begin = (left: number) =>
+    cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/stop", { node, vmid }, parameters, left);
+  const problem = await reach(cluster, found, begin, () => isOff(cluster, vmid), seconds);
+  if (problem === undefined) return;
+  const what = `${state.id.name} (${vmid}) still runs ${seconds} s after its power was cut`;
+  throw problem === "late" ? failure("power-off-timeout", what) : problem;
 }
 
-async function isOff(cluster: Cluster, vmid: number, seconds: number): Promise<boolean> {
-  const off = await cluster.api.until(async () => {
-    const { status, ha } = await look(cluster, vmid);
-    const wish = (ha as { state?: unknown }).state;
-    return status === "stopped" && wish !== "started" && wish !== "enabled" ? true : undefined;
-  }, seconds);
-  return off ?? false;
+/**
+ * Begins something and looks until it is so. Asked again when the answer was lost and nothing came of it; believed to have
+ * failed only when it is not so either. Gives what stood in the way.
+ */
+async function reach(
+  cluster: Cluster,
+  { state }: MachineReading,
+  begin: (secondsLeft: number) => Promise<void>,
+  isSo: () => Promise<boolean>,
+  deadlineSeconds: number,
+): Promise<MesoError | "late" | undefined> {
+  const end = performance.now() + deadlineSeconds * 1000;
+  const left = () => Math.max(0, (end - performance.now()) / 1000);
+  for (;;) {
+    const problem = await attempt(() => begin(Math.max(1, left())));
+    const wasLost = problem?.code === "unknown-outcome";
+    const hasFailed = problem !== undefined && !wasLost && !state.managedBy;
+    const patience = hasFailed ? 0 : wasLost ? Math.min(left(), cluster.api.lostSeconds) : left();
+    const done = await cluster.api.until(async () => ((await isSo()) ? true : undefined), patience);
+    if (done) return undefined;
+    if (!wasLost || left() === 0) return problem ?? "late";
+  }
+}
+
+async function isOff(cluster: Cluster, vmid: number): Promise<boolean> {
+  const { status, ha } = await look(cluster, vmid);
+  const wish = (ha as { state?: unknown }).state;
+  return status === "stopped" && wish !== "started" && wish !== "enabled";
 }
 
 /** Where it is now: HA may have moved it. */

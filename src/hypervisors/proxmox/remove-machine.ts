@@ -6,7 +6,7 @@ import { powerOff, refuseBusy } from "./power.ts";
 import { volumeOf } from "./property-string.ts";
 
 /**
- * Makes Proxmox forget a machine, without a disk of it. Proxmox destroys with a machine every volume that bears its
+ * Makes Proxmox forget a machine that is off, without a disk of it. Proxmox destroys with a machine every volume that bears its
  * number and stands in its settings, `unusedN` and snapshots included, and has no way to take one out of there alive; so
  * this refuses as long as one of them exists. Renamed in the pool, it is safe: Proxmox finds nothing to destroy.
  *
@@ -22,9 +22,15 @@ export async function removeMachine(cluster: Cluster, vmid: number): Promise<voi
         hint: "switch the option `protection` off",
       });
     }
+    if (found.state.power !== "off") {
+      throw failure("busy-retry", `${found.state.id.name} (${vmid}) is ${found.state.power}`, {
+        hint: "shut it down first",
+      });
+    }
     const doomed = await existing(cluster, found);
     if (doomed.length > 0) throw wouldDestroy(found, doomed);
-    await powerOff(cluster, vmid, { graceful: false, deadlineSeconds: 60, force: true });
+    // What HA has not been told to stop it would start again meanwhile.
+    await powerOff(cluster, vmid, { graceful: false, deadlineSeconds: removeSeconds, force: false });
     const parameters = {
       "destroy-unreferenced-disks": false,
       // What HA manages goes only with its entry there.
