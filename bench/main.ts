@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { formatBytes } from "../src/base/progress.ts";
 import { fetchSegments } from "../src/build/fetch-archives.ts";
 import { openSystem } from "../src/build/open-system.ts";
-import { prepareSystem } from "../src/build/prepare.ts";
+import { allPackages, prepareSystem } from "../src/build/prepare.ts";
 import { testSession } from "../src/test-support/test-session.ts";
 import { changeTable } from "./changes.ts";
 import { type Cost, measure, median, table } from "./measure.ts";
@@ -22,7 +22,7 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 const session = testSession();
 const prepared = await prepareSystem(session, await openSystem(join(project, "examples", "mini-1.ts")));
-await fetchSegments(session, [...prepared.packages, ...prepared.bootPackages, ...prepared.toolPackages]);
+await fetchSegments(session, allPackages(prepared));
 
 const mebibytes = Math.round(totalmem() / 2 ** 20);
 console.log(

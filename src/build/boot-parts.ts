@@ -8,12 +8,16 @@ import type { FatFile } from "../image/fat/write-fat.ts";
 import { buildInitrd } from "../image/initrd/build-initrd.ts";
 import { rootArguments } from "../image/initrd/root-arguments.ts";
 import type { FileEntry, FileTree } from "../store/file-tree.ts";
+import { readContent } from "../store/read-content.ts";
 import type { SegmentTable } from "../store/segment.ts";
 import { toolRoot } from "../store/tool-root.ts";
 import { writeSegment } from "../store/write-segment.ts";
-import type { ImportedSystem, RealisedSystem } from "./compose.ts";
+import type { RealisedSystem } from "./compose.ts";
+import { packagesTree } from "./packages-tree.ts";
+import type { PreparedSystem } from "./prepare.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
+import type { WorkAhead } from "./work-ahead.ts";
 
 type StoredFile = Pick<FileEntry, "size" | "content">;
 
@@ -42,10 +46,9 @@ export async function efiFiles(session: BuildSession, system: RealisedSystem): P
 /** GRUB's two images for starting by BIOS; undefined for machines that have none. */
 export async function grubImages(
   session: BuildSession,
-  system: ImportedSystem,
+  { prepared, toolTree: tree, readFile: read }: Pick<RealisedSystem, "prepared" | "toolTree" | "readFile">,
 ): Promise<{ bootImage: Uint8Array; coreImage: Uint8Array } | undefined> {
-  if (system.prepared.manifest.architecture !== "amd64") return undefined;
-  const { toolTree: tree, readFile: read } = system;
+  if (prepared.manifest.architecture !== "amd64") return undefined;
   const core = await kept(
     session,
     "grub",
@@ -61,6 +64,14 @@ export async function grubImages(
     bootImage: read(regularFile(tree, "/usr/lib/grub/i386-pc/boot.img")),
     coreImage: read(asEntry(core)),
   };
+}
+
+/** GRUB's images made as soon as the packages of its tools are there. */
+export function grubAhead(session: BuildSession, prepared: PreparedSystem): WorkAhead {
+  const { toolPackages: packages } = prepared;
+  const readFile = ({ content, size }: FileEntry): Uint8Array => readContent(session.store, content, size);
+  const run = async () => grubImages(session, { prepared, toolTree: packagesTree(session, packages), readFile });
+  return { packages, run };
 }
 
 /** The same for every machine with this kernel. */

@@ -15,7 +15,7 @@ import { place } from "../image/placement.ts";
 import type { FileTree } from "../store/file-tree.ts";
 import type { SegmentTable } from "../store/segment.ts";
 import type { ManifestFileSystem } from "../system/manifest.ts";
-import { efiFiles, grubImages } from "./boot-parts.ts";
+import { efiFiles, grubAhead, grubImages } from "./boot-parts.ts";
 import { type RealisedSystem, realiseSystem } from "./compose.ts";
 import { rememberComposedFacts } from "./composed-facts.ts";
 import type { PreparedSystem } from "./prepare.ts";
@@ -68,7 +68,7 @@ async function makeDiskImage(
   size: number,
   key: string,
 ): Promise<DiskImage> {
-  const system = await realiseSystem(session, prepared, (imported) => grubImages(session, imported));
+  const system = await realiseSystem(session, prepared, [grubAhead(session, prepared)]);
   rememberComposedFacts(session, system);
   const image = await stage(
     session,
@@ -110,11 +110,15 @@ export async function layOutDisk(
   const { manifest } = system.prepared;
   const root = manifest.fileSystems.find(({ mountPoint }) => mountPoint === "/");
   assert(root, "a lowered system has a root file system");
-  const [efi, grub] = await Promise.all([efiFiles(session, system), grubImages(session, system)]);
+  const begun = Promise.all([efiFiles(session, system), grubImages(session, system)]);
+  begun.catch(() => {}); // Met below; until then it is nobody's.
+  // On this processor, while another expands the modules of the initrd.
+  const rootRecipe = rootFileSystem(session, system, root, rootPartitionBytes(size));
+  const [efi, grub] = await begun;
   const recipe = buildDisk({
     size,
     architecture: manifest.architecture,
-    root: rootFileSystem(session, system, root, rootPartitionBytes(size)),
+    root: rootRecipe,
     rootLabel: labelOf(root),
     efi: writeFat(efi, {
       size: diskLayout.efi.length,

@@ -26,7 +26,14 @@ export function planFetch<T extends FetchableArchive>(session: BuildSession, pac
   };
 }
 
-/** Packages to import before the others, and what to do with their segments meanwhile. */
+export interface FetchOptions {
+  /** Those of the packages that archives can be unpacked with; this host's own xz does otherwise. */
+  readonly unpackPackages?: readonly FetchableArchive[];
+  /** Sets of the packages to import before the others, in this order. */
+  readonly first?: readonly FirstPackages[];
+}
+
+/** Packages, and what to do with their segments while others are still being imported. */
 export interface FirstPackages {
   readonly packages: readonly FetchableArchive[];
   readonly done: () => void;
@@ -36,12 +43,12 @@ export interface FirstPackages {
 export async function fetchSegments(
   session: BuildSession,
   packages: readonly FetchableArchive[],
-  first?: FirstPackages,
+  options: FetchOptions = {},
 ): Promise<ReadonlyMap<string, SegmentTable>> {
   const once = [...new Map(packages.map((one) => [one.sha256, one])).values()];
   for (let attempt = 1; ; attempt++) {
     try {
-      const tables = await presentSegments(session, once, first);
+      const tables = await presentSegments(session, once, options);
       if (tables) return tables;
     } catch (error) {
       // An archive that the disk has spoiled was removed by who found it out: fetching it anew heals the store.
@@ -55,13 +62,13 @@ export async function fetchSegments(
 async function presentSegments(
   session: BuildSession,
   packages: readonly FetchableArchive[],
-  first?: FirstPackages,
+  options: FetchOptions = {},
 ): Promise<ReadonlyMap<string, SegmentTable> | undefined> {
   const plan = planFetch(session, packages);
   if (plan.fetch.length > 0) await fetch(session, plan.fetch);
   const tables =
     plan.import.length > 0
-      ? await importMissing(session, packages, first)
+      ? await importMissing(session, packages, plan.import, options)
       : packages.map((one) => session.store.findSegment(one.sha256));
   if (tables.some((table) => table === undefined)) return undefined;
   return new Map(packages.map((one, i) => [one.sha256, tables[i]!]));
@@ -70,7 +77,7 @@ async function presentSegments(
 async function fetch(session: BuildSession, missing: readonly FetchableArchive[]): Promise<void> {
   const { downloadAll } = await import("../debian/download.ts");
   const requests = missing.map(({ archive, filename, sha256, size }) => ({ archive, path: filename, sha256, size }));
-  const bytes = missing.reduce((sum, one) => sum + one.size, 0);
+  const bytes = sizeOf(missing);
   await stage(
     session,
     "fetch",
@@ -91,9 +98,12 @@ async function fetch(session: BuildSession, missing: readonly FetchableArchive[]
 async function importMissing(
   session: BuildSession,
   packages: readonly FetchableArchive[],
-  first?: FirstPackages,
+  missing: readonly FetchableArchive[],
+  { unpackPackages = [], first = [] }: FetchOptions,
 ): Promise<SegmentTable[]> {
   const { importAll } = await import("../debian/import-all.ts");
+  const { channelXz } = await import("./channel-xz.ts");
+  const isWorthIt = unpackPackages.length > 0 && sizeOf(missing) > 2 * sizeOf(unpackPackages);
   let archives = 0;
   let entries = 0;
   return stage(
@@ -110,7 +120,10 @@ async function importMissing(
         })),
         {
           signal: session.signal,
-          ...(first && { first: { archives: new Set(first.packages.map(({ sha256 }) => sha256)), done: first.done } }),
+          ...(isWorthIt && {
+            unpacker: { archives: digestsOf(unpackPackages), command: () => channelXz(session, unpackPackages) },
+          }),
+          first: first.map(({ packages: set, done }) => ({ archives: digestsOf(set), done })),
           onProgress: (now) => {
             archives = now.archivesTotal;
             entries = now.entries;
@@ -125,4 +138,12 @@ async function importMissing(
     (tables) =>
       `${archives} archives, ${entries} files, ${formatBytes(tables.reduce((sum, table) => sum + table.dataBytes, 0))}`,
   );
+}
+
+function digestsOf(packages: readonly FetchableArchive[]): ReadonlySet<string> {
+  return new Set(packages.map(({ sha256 }) => sha256));
+}
+
+function sizeOf(packages: readonly FetchableArchive[]): number {
+  return packages.reduce((sum, { size }) => sum + size, 0);
 }

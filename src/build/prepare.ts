@@ -24,6 +24,8 @@ export interface PreparedSystem {
   readonly bootPackages: readonly ResolvedPackage[];
   /** Packages of this host's architecture whose programs the build runs, with their libraries. */
   readonly toolPackages: readonly ResolvedPackage[];
+  /** Packages of this host's architecture that archives are unpacked with. They decide no byte of the system. */
+  readonly unpackPackages: readonly ResolvedPackage[];
   /** Names the system: SHA-256 of manifest and archives. */
   readonly systemHash: string;
   readonly channel: OpenChannel;
@@ -48,22 +50,32 @@ export function systemPreparer(session: BuildSession): (os: OperatingSystem) => 
     return stage(session, "resolve", async () => {
       const packages = await resolvePackages(channel, manifest);
       checkRecommends(os, manifest, packages);
-      const [bootPackages, toolPackages] = await Promise.all([
+      const [bootPackages, toolPackages, unpackPackages] = await Promise.all([
         resolveNamed(channel, bootPackageNames(manifest.architecture), manifest.architecture),
         resolveNamed(channel, toolPackageNames(manifest.architecture), hostArchitecture()),
+        resolveNamed(channel, unpackPackageNames, hostArchitecture()),
       ]);
-      const archives = [...packages, ...bootPackages, ...toolPackages];
-      const once = [...new Map(archives.map((archive) => [archive.sha256, archive])).values()];
       return {
         manifest,
         packages,
         bootPackages,
         toolPackages,
-        systemHash: systemHash(manifest, once),
+        unpackPackages,
+        systemHash: systemHash(manifest, onceEach([...packages, ...bootPackages, ...toolPackages])),
         channel,
       };
     });
   };
+}
+
+/** Every package whose archive a build of the system needs, once. */
+export function allPackages(system: PreparedSystem): readonly ResolvedPackage[] {
+  const { packages, bootPackages, toolPackages, unpackPackages } = system;
+  return onceEach([...packages, ...bootPackages, ...toolPackages, ...unpackPackages]);
+}
+
+function onceEach(packages: readonly ResolvedPackage[]): readonly ResolvedPackage[] {
+  return [...new Map(packages.map((one) => [one.sha256, one])).values()];
 }
 
 /** Debian's name of the architecture that this process runs on. */
@@ -162,6 +174,8 @@ function toolPackageNames(architecture: string): readonly string[] {
   const foreign = architecture === hostArchitecture() ? [] : ["kmod", "libc-bin", "systemd", "udev"];
   return [...grub, ...foreign];
 }
+
+const unpackPackageNames = ["xz-utils"];
 
 /** Whether the archive of a package is in the store already. */
 export function isFetched(session: BuildSession, archive: Pick<ResolvedPackage, "sha256">): boolean {

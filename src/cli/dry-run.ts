@@ -1,13 +1,13 @@
 import { formatBytes } from "../base/progress.ts";
 import { planFetch } from "../build/fetch-archives.ts";
-import type { PreparedSystem } from "../build/prepare.ts";
+import { allPackages, type PreparedSystem } from "../build/prepare.ts";
 import type { BuildSession } from "../build/session.ts";
 import type { ResolvedPackage } from "../debian/resolve.ts";
 import type { CommandContext } from "./command.ts";
 
 /** Says what a build would fetch and import, with sizes, and changes nothing. */
 export function printDryRun(context: CommandContext, session: BuildSession, prepared: PreparedSystem): void {
-  const plan = planFetch(session, [...prepared.packages, ...prepared.bootPackages, ...prepared.toolPackages]);
+  const plan = planFetch(session, allPackages(prepared));
   const sizes = {
     systemHash: prepared.systemHash,
     packages: prepared.packages.length,

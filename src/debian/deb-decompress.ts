@@ -15,6 +15,14 @@ export interface CompressedTar extends DebMember {
   readonly limit: number;
 }
 
+export interface DecompressOptions {
+  /** A command that expands xz streams from its standard input to its standard output; this host's own otherwise. */
+  readonly xz?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+const hostXz = ["xz", "-dc", "-T1", "--no-sparse"];
+
 /**
  * The expanded bytes of each tar, in order, kept in files below `scratch` (an existing folder that the caller
  * removes) until `close()`. All xz members are expanded by a single process: for a small archive, starting
@@ -26,7 +34,7 @@ export interface CompressedTar extends DebMember {
 export async function decompressTars(
   tars: readonly CompressedTar[],
   scratch: string,
-  signal?: AbortSignal,
+  { xz = hostXz, signal }: DecompressOptions = {},
 ): Promise<{ readonly sources: readonly ByteSource[]; close(): void }> {
   const opened: number[] = [];
   const close = () => {
@@ -40,7 +48,7 @@ export async function decompressTars(
   try {
     const sources = new Map<CompressedTar, ByteSource>();
     const xzTars = tars.filter((tar) => tar.compression === "xz");
-    (await expandXz(xzTars, create, signal)).forEach((source, i) => {
+    (await expandXz(xzTars, create, xz, signal)).forEach((source, i) => {
       sources.set(xzTars[i]!, source);
     });
     for (const [i, tar] of tars.entries()) {
@@ -58,6 +66,7 @@ type CreateFile = (name: string) => number;
 async function expandXz(
   tars: readonly CompressedTar[],
   create: CreateFile,
+  xz: readonly string[],
   signal?: AbortSignal,
 ): Promise<ByteSource[]> {
   if (tars.length === 0) return [];
@@ -71,7 +80,7 @@ async function expandXz(
   for (const tar of tars) end += copyRange(tar, input, end);
   const output = create("members.tar");
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  await run("xz", ["-dc", "-T1", "--no-sparse"], { input, output, limit: total, signal });
+  await run(xz, { input, output, limit: total, signal });
   let start = 0;
   return sizes.map((size) => {
     const source = fileSource(output, start, size);
@@ -92,8 +101,8 @@ async function expandOther(
   else {
     const input = create(`${name}.${tar.compression}`);
     copyRange(tar, input, 0);
-    const [command, ...options] = tar.compression === "bz2" ? ["bzip2", "-dc"] : ["xz", "-dc", "--format=lzma"];
-    await run(command!, options, { input, output, limit: tar.limit, signal });
+    const command = tar.compression === "bz2" ? ["bzip2", "-dc"] : ["xz", "-dc", "--format=lzma"];
+    await run(command, { input, output, limit: tar.limit, signal });
   }
   return fileSource(output, 0, fstatSync(output).size);
 }
@@ -156,12 +165,9 @@ interface RunOptions {
 /** How often the size of a growing output is looked at. Decompressors write some 100 MB in that time at most. */
 const watchMilliseconds = 100;
 
-async function run(
-  command: string,
-  options: readonly string[],
-  { input, output, limit, signal }: RunOptions,
-): Promise<void> {
+async function run(words: readonly string[], { input, output, limit, signal }: RunOptions): Promise<void> {
   signal?.throwIfAborted();
+  const [command, ...options] = words as [string, ...string[]];
   // XZ_OPT and its like must not reach it, and its messages shall be in one language.
   const env = { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C" };
   const child = spawn(command, options, { stdio: [input, output, "pipe"], env });

@@ -15,11 +15,19 @@ export interface ImportProgress {
   readonly entries: number;
 }
 
-export interface ImportAllOptions extends ImportOptions {
+/** What to do once the segments of some archives, by SHA-256, are there, beside the others' import. */
+export interface FirstArchives {
+  readonly archives: ReadonlySet<string>;
+  readonly done: () => void;
+}
+
+export interface ImportAllOptions extends Omit<ImportOptions, "xz"> {
   /** Batches at once; one more than there are processors when not given, as each is sometimes not decompressing. */
   readonly parallel?: number;
-  /** Archives, by SHA-256, to begin with, and what to do once their segments are there, beside the others' import. */
-  readonly first?: { readonly archives: ReadonlySet<string>; readonly done: () => void };
+  /** Archives that bring a better xz than this host's, and the command that expands the others by it. */
+  readonly unpacker?: { readonly archives: ReadonlySet<string>; readonly command: () => Promise<readonly string[]> };
+  /** Sets of archives to begin with, one after the other. */
+  readonly first?: readonly FirstArchives[];
   /** Told after each archive that had to be imported; never when all are there. */
   readonly onProgress?: (progress: ImportProgress) => void;
 }
@@ -43,9 +51,7 @@ export async function importAll(
     if (table) tables.set(archive.sha256, table);
     else missing.set(archive.sha256, archive);
   }
-  const isFirst = ({ sha256 }: DebianArchive) => options.first?.archives.has(sha256) ?? false;
-  const first = [...missing.values()].filter(isFirst);
-  const awaited = new Set(first.map(({ sha256 }) => sha256));
+  const awaited = (options.first ?? []).map((first) => ({ ...first, missing: missingOf(first, missing) }));
   const errors: MesoError[] = [];
   const report = createReport([...missing.values()], options.onProgress);
   const busy: DebianArchive[] = [];
@@ -54,10 +60,10 @@ export async function importAll(
     if ("error" in result) errors.push(result.error);
     else tables.set(archive.sha256, result.table);
     report(archive, "error" in result ? 0 : result.table.entries.length);
-    if (awaited.delete(archive.sha256) && awaited.size === 0) options.first?.done();
+    for (const first of awaited) if (first.missing.delete(archive.sha256) && first.missing.size === 0) first.done();
   };
 
-  async function importUnlocked(batch: readonly DebianArchive[]): Promise<void> {
+  async function importUnlocked(batch: readonly DebianArchive[], xz?: readonly string[]): Promise<void> {
     const locked = batch.flatMap((archive) => {
       const lock = store.tryLock(segmentLockName(archive.sha256));
       return lock ? [{ archive, lock }] : [];
@@ -70,16 +76,14 @@ export async function importAll(
         if (table) done(archive, { table });
         else wanted.push(archive);
       }
-      const results = await importBatch(store, wanted, signal);
+      const results = await importBatch(store, wanted, { ...(xz && { xz }), ...(signal && { signal }) });
       for (const [i, result] of results.entries()) done(wanted[i]!, result);
     } finally {
       for (const { lock } of locked) lock.release();
     }
   }
 
-  const others = [...missing.values()].filter((archive) => !isFirst(archive));
-  await inLanes([...batches(first), ...batches(others)], parallel, signal, importUnlocked);
-  await inLanes(busy, parallel, signal, async (archive) => {
+  async function importBusy(archive: DebianArchive): Promise<void> {
     try {
       await importDebian(store, archive.file, archive, options);
       done(archive, { table: store.readSegmentTable(archive.sha256) });
@@ -87,9 +91,38 @@ export async function importAll(
       if (!(error instanceof MesoError)) throw error;
       done(archive, { error });
     }
-  });
+  }
+
+  const importSets = async (sets: readonly (readonly DebianArchive[])[], xz?: readonly string[]): Promise<void> => {
+    await inLanes(sets.flatMap(batches), parallel, signal, (batch) => importUnlocked(batch, xz));
+    await inLanes(busy.splice(0), parallel, signal, importBusy);
+  };
+
+  const [unpacker = [], ...sets] = inOrder(missing, [options.unpacker, ...(options.first ?? [])]);
+  await importSets([unpacker]);
+  await importSets(sets, errors.length === 0 ? await options.unpacker?.command() : undefined);
   if (errors.length > 0) throw new MesoError(errors.flatMap((error) => error.problems));
   return archives.map((archive) => tables.get(archive.sha256)!);
+}
+
+function missingOf({ archives }: FirstArchives, missing: ReadonlyMap<string, DebianArchive>): Set<string> {
+  return new Set([...archives].filter((sha256) => missing.has(sha256)));
+}
+
+/** The missing archives set by set, and the rest. */
+function inOrder(
+  missing: ReadonlyMap<string, DebianArchive>,
+  first: readonly (Pick<FirstArchives, "archives"> | undefined)[],
+): DebianArchive[][] {
+  const left = new Map(missing);
+  const sets = first.map((set) => [...(set?.archives ?? [])].flatMap((sha256) => takeOut(left, sha256)));
+  return [...sets, [...left.values()]];
+}
+
+function takeOut(left: Map<string, DebianArchive>, sha256: string): DebianArchive[] {
+  const archive = left.get(sha256);
+  left.delete(sha256);
+  return archive ? [archive] : [];
 }
 
 /** Archives are decompressed by one process until they have this many bytes together. */

@@ -7,7 +7,7 @@ import type { DebianControl, SegmentEntry, SegmentTable } from "../store/segment
 import type { SegmentWriter } from "../store/segment-writer.ts";
 import type { Store } from "../store/store.ts";
 import { type DebMember, locateDebMembers } from "./deb.ts";
-import { decompressTars } from "./deb-decompress.ts";
+import { type DecompressOptions, decompressTars } from "./deb-decompress.ts";
 import { dpkgInfoFiles } from "./dpkg-info.ts";
 import { maximumControlTarBytes, readDebianControl } from "./import-control.ts";
 import { createEntryCollector } from "./import-entries.ts";
@@ -36,7 +36,7 @@ export type ImportResult =
 export async function importBatch(
   store: Store,
   archives: readonly DebianArchive[],
-  signal?: AbortSignal,
+  options: DecompressOptions = {},
 ): Promise<ImportResult[]> {
   const compressedBytes = archives.reduce((sum, archive) => sum + archive.size, 0);
   const scratch = store.scratchPath(compressedBytes * usualExpansion);
@@ -52,7 +52,7 @@ export async function importBatch(
         results[index] = { error: refused(store, archive, error) };
       }
     }
-    await importChecked(store, checked, scratch, results, signal);
+    await importChecked(store, checked, scratch, results, options);
   } finally {
     for (const file of files) closeSync(file);
     rmSync(scratch, { recursive: true, force: true });
@@ -104,7 +104,7 @@ async function importChecked(
   archives: readonly CheckedArchive[],
   scratch: string,
   results: ImportResult[],
-  signal?: AbortSignal,
+  options: DecompressOptions,
 ): Promise<void> {
   if (archives.length === 0) return;
   const tars = archives.flatMap(({ file, control, data }) => [
@@ -115,12 +115,12 @@ async function importChecked(
   mkdirSync(folder);
   let expanded: Awaited<ReturnType<typeof decompressTars>>;
   try {
-    expanded = await decompressTars(tars, folder, signal);
+    expanded = await decompressTars(tars, folder, options);
   } catch (error) {
     if (!(error instanceof MesoError)) throw error;
     if (archives.length === 1) results[archives[0]!.index] = { error: refused(store, archives[0]!.archive, error) };
     // One process worked for all of them: alone, each shows whether it is the culprit.
-    else for (const archive of archives) await importChecked(store, [archive], scratch, results, signal);
+    else for (const archive of archives) await importChecked(store, [archive], scratch, results, options);
     return;
   }
   try {

@@ -1,10 +1,10 @@
 import { assert, failure, MesoError } from "../base/error.ts";
 import type { DebianSegment } from "../store/segment.ts";
 import type { Store } from "../store/store.ts";
+import type { DecompressOptions } from "./deb-decompress.ts";
 import { type DebianArchive, importBatch } from "./import-batch.ts";
 
-export interface ImportOptions {
-  readonly signal?: AbortSignal;
+export interface ImportOptions extends DecompressOptions {
   /** Told when another process imports the same archive and is waited for. */
   readonly onWait?: (message: string) => void;
 }
@@ -32,7 +32,7 @@ export async function importDebian(
     const others = existingSegment(store, sha256);
     if (others) return others;
     const archive = { file: archiveFile, sha256, size, ...(name === undefined ? {} : { name }) };
-    const [result] = await importBatch(store, [archive], options.signal);
+    const [result] = await importBatch(store, [archive], options);
     assert(result, "a batch of one has a result");
     if ("error" in result) throw result.error;
     return { ...result.table, ...result.control };

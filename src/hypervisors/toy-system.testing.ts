@@ -50,7 +50,7 @@ async function makeToySystem(folder: string) {
     extraPaths: openedByKmod,
   });
   const agent = await toolRoot({ tree: tools, read, cacheDirectory, binaries: ["/usr/sbin/qemu-ga"] });
-  const initrd = buildInitrd({
+  const initrd = await buildInitrd({
     kernelVersion,
     // The power button.
     moduleNames: ["button", "evdev"],

@@ -33,11 +33,9 @@ export interface SandboxOptions {
  *   `build-timeout`; the signal's reason when aborted.
  */
 export async function runInSandbox(options: SandboxOptions): Promise<{ stdout: Buffer; stderr: string }> {
-  assert(options.command.length > 0, "a sandbox needs a command");
   options.signal?.throwIfAborted();
-  const bubblewrap = ["bwrap", ...(await isolation(options)), "--", ...options.command];
-  // The umask is inherited, and Node can set it only for the whole process: a shell sets it for this child.
-  const child = spawn("/bin/sh", ["-c", 'umask 022 && exec "$@"', "sh", ...bubblewrap], {
+  const [shell, ...words] = await sandboxCommand(options);
+  const child = spawn(shell!, words, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
   });
@@ -65,6 +63,16 @@ export async function runInSandbox(options: SandboxOptions): Promise<{ stdout: B
   }
 }
 
+/** The command line that `runInSandbox` runs, for who feeds and watches the process in a way of its own. */
+export async function sandboxCommand(
+  options: Omit<SandboxOptions, "timeoutSeconds" | "signal">,
+): Promise<readonly string[]> {
+  assert(options.command.length > 0, "a sandbox needs a command");
+  const bubblewrap = ["bwrap", ...(await isolation(options)), "--", ...options.command];
+  // The umask is inherited, and Node can set it only for the whole process: a shell sets it for this child.
+  return ["/bin/sh", "-c", 'umask 022 && exec "$@"', "sh", ...bubblewrap];
+}
+
 /** Seen by every build: nothing of it comes from the host. */
 const fixedEnvironment = {
   PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -80,7 +88,7 @@ const fixedEnvironment = {
 
 const errorTailBytes = 16_384;
 
-async function isolation(options: SandboxOptions): Promise<string[]> {
+async function isolation(options: Omit<SandboxOptions, "timeoutSeconds" | "signal">): Promise<string[]> {
   const env = { ...fixedEnvironment, ...options.env };
   return [
     ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"],

@@ -2,7 +2,7 @@ import { copyFileSync, cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rm
 import { join } from "node:path";
 import { downloadOptions } from "../build/channel.ts";
 import { openSystem } from "../build/open-system.ts";
-import { prepareSystem } from "../build/prepare.ts";
+import { allPackages, prepareSystem } from "../build/prepare.ts";
 import { downloadAll } from "../debian/download.ts";
 import type { ResolvedPackage } from "../debian/resolve.ts";
 import { projectFolder } from "./meso-process.ts";
@@ -34,8 +34,8 @@ export async function workplace(programs: Readonly<Record<string, string>> = {})
 
   const archives = new Map<string, ResolvedPackage>();
   for (const name of readdirSync(program("."))) {
-    const { packages, bootPackages, toolPackages } = await prepareSystem(session, await openSystem(program(name)));
-    for (const one of [...packages, ...bootPackages, ...toolPackages]) archives.set(one.sha256, one);
+    const prepared = await prepareSystem(session, await openSystem(program(name)));
+    for (const one of allPackages(prepared)) archives.set(one.sha256, one);
   }
   await downloadAll(
     [...archives.values()].map(({ archive, filename, sha256, size }) => ({ archive, path: filename, sha256, size })),

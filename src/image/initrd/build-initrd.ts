@@ -1,6 +1,5 @@
-import { spawnSync } from "node:child_process";
-import { failure } from "../../base/error.ts";
 import { writeCpio } from "../cpio.ts";
+import { expandModules } from "./expand-modules.ts";
 import { initScript } from "./init-script.ts";
 import { type ModuleIndex, moduleName, modulesInOrder } from "./initrd-modules.ts";
 
@@ -23,13 +22,11 @@ export interface InitrdOptions extends ModuleIndex {
  *
  * @throws MesoError `unknown-module`, `bad-modules-dep`, `bad-module`.
  */
-export function buildInitrd(options: InitrdOptions): Uint8Array {
+export async function buildInitrd(options: InitrdOptions): Promise<Uint8Array> {
   const modules = modulesInOrder(options, { required: options.moduleNames ?? [], optional: usualModules });
   const folder = `/lib/modules/${options.kernelVersion}`;
-  const files = modules.map((path) => ({
-    path: `${folder}/${moduleName(path)}.ko`,
-    data: decompressed(path, options.readModule(path)),
-  }));
+  const contents = await expandModules(modules.map((path) => ({ path, bytes: options.readModule(path) })));
+  const files = modules.map((path, i) => ({ path: `${folder}/${moduleName(path)}.ko`, data: contents[i]! }));
   const order = files.map(({ path }) => `${path}\n`).join("");
   const directories = ["/bin", "/dev", "/etc", "/lib", "/lib/modules", folder, "/proc", "/run", "/sys", "/sysroot"];
   return writeCpio([
@@ -48,34 +45,3 @@ const usualModules = [
   ...["mptspi", "mptsas", "vmw_pvscsi", "megaraid_sas", "usb_storage", "uas"],
   ...["crc32c_generic", "crc32c_intel", "ext4", "erofs", "overlay"],
 ];
-
-const decompressors: Readonly<Record<string, readonly string[]>> = {
-  xz: ["xz", "-dc", "-T1"],
-  gz: ["gzip", "-dc"],
-  zst: ["zstd", "-dcq"],
-};
-
-/** Bytes. Modules of any kernel stay far below; a bomb does not. */
-const maxModuleBytes = 256 << 20;
-
-function decompressed(path: string, bytes: Uint8Array): Uint8Array {
-  const suffix = /\.ko\.([a-z0-9]+)$/.exec(path)?.[1];
-  if (suffix === undefined) return bytes;
-  const command = decompressors[suffix];
-  if (!command) throw failure("bad-module", `${path}: unknown compression "${suffix}"`, { expected: "xz, gz or zst" });
-  const { stdout, stderr, status, error } = spawnSync(command[0]!, command.slice(1), {
-    input: bytes,
-    // XZ_OPT and its like must not reach it, and its messages shall be in one language.
-    env: { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C" },
-    maxBuffer: maxModuleBytes,
-  });
-  if (status === 0) return stdout;
-  const missing = (error as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
-  throw failure(
-    "bad-module",
-    `${path}: ${missing ? `the program ${command[0]} is not installed` : String(error?.message ?? stderr).trim()}`,
-    {
-      ...(missing && { hint: `apt-get install ${command[0] === "xz" ? "xz-utils" : command[0]}` }),
-    },
-  );
-}

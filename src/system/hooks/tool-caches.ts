@@ -106,7 +106,8 @@ function linkerCache(tree: FileTree): ToolRun[] {
   ];
 }
 
-function hardwareDatabase(tree: FileTree): ToolRun[] {
+/** The run of systemd-hwdb(8) that a tree needs. */
+export function hardwareDatabase(tree: FileTree): ToolRun[] {
   const inputs = subtree(tree, (path) => /^\/(usr\/lib|etc)\/udev\/hwdb\.d\//.test(path));
   if (!tree.has("/usr/bin/systemd-hwdb") || inputs.size <= 1) return [];
   return [
@@ -122,7 +123,8 @@ function hardwareDatabase(tree: FileTree): ToolRun[] {
   ];
 }
 
-function journalCatalog(tree: FileTree): ToolRun[] {
+/** The run of journalctl(1) that a tree needs. */
+export function journalCatalog(tree: FileTree): ToolRun[] {
   const inputs = subtree(tree, (path) => path.startsWith("/usr/lib/systemd/catalog/"));
   if (!tree.has("/usr/bin/journalctl") || inputs.size <= 1) return [];
   return [
