@@ -35,7 +35,7 @@ export interface DescribeOptions {
 export async function describeSystem(prepared: PreparedSystem, options: DescribeOptions): Promise<SystemDescription> {
   const { manifest, channel, systemHash } = prepared;
   const index = await channel.index();
-  const place = placer(options.folder);
+  const place = placer(options.folder, manifest.origins?.services ?? []);
   const described = (part: DescribedPackage["part"], packages: readonly ResolvedPackage[]): DescribedPackage[] =>
     packages.map((one) => describePackage(one, part, index));
   const { origins } = manifest;
@@ -158,15 +158,24 @@ function describeUser({ passwordHash, ...user }: ManifestUser, origin: Described
   return { name, uid, group, supplementaryGroups: groups, comment, home, createHome, shell, password, system, origin };
 }
 
-/** Tells places relative to the program's folder; those in this project's own files by its name. */
-function placer(folder: string): (origin: Origin) => DescribedOrigin {
-  return ({ by, where }) => (where === undefined ? { by } : { by, where: relativePlace(where, folder) });
+/**
+ * Tells places relative to the program's folder. What a service of the catalogue makes in a file of this project is told
+ * by the line of the program that asks for the service.
+ */
+function placer(folder: string, services: readonly Origin[]): (origin: Origin) => DescribedOrigin {
+  const asked = new Map(services.map(({ by, where }) => [by, where]));
+  const isOwn = (where: SourceLocation | undefined): boolean =>
+    where?.file.startsWith(`${project}/src/`) === true && !where.file.startsWith(`${folder}/`);
+  return ({ by, where }) => {
+    const told = isOwn(where) ? (asked.get(by) ?? where) : where;
+    return told === undefined ? { by } : { by, where: relativePlace(told, folder, isOwn(told)) };
+  };
 }
 
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-function relativePlace({ file, line, column }: SourceLocation, folder: string): SourceLocation {
-  const isOwn = file.startsWith(`${project}/src/`) && !file.startsWith(`${folder}/`);
+function relativePlace({ file, line, column }: SourceLocation, folder: string, isOwn: boolean): SourceLocation {
+  // Those in this project's own files are told by its name.
   if (isOwn) return { file: `mesoforge${file.slice(project.length)}`, line, column };
   // What shares nothing with the program's folder would tell how the host's disk is laid out.
   const isNear = file.split("/", 2)[1] === folder.split("/", 2)[1];
