@@ -104,6 +104,12 @@ function sampleRecipe(machine: string, version: Version): DiskRecipe {
   return diskRecipe(sampleDiskBytes, extents, ["dns", "late", "both", "one"].includes(machine) ? undefined : free);
 }
 
+/** A disk with `extra` where no other has it. */
+export function sampleUnread(): DiskRecipe {
+  const source = { kind: "segment", segment: "extra", offset: 0 } as const;
+  return diskRecipe(sampleDiskBytes, [{ start: 55 * MiB, length: segmentSizes.extra, source }]);
+}
+
 export function publishedAbout(machine: string, imageHash: string): ImageAbout {
   return {
     ...plainAbout("published", machine),

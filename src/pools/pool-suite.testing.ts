@@ -7,7 +7,14 @@ import { MesoError } from "../base/error.ts";
 import type { ImageAbout } from "./about.ts";
 import type { ImageName, Lease, Pool, Publication } from "./pool.ts";
 import { assertReads, digest, qemuWith, reads, write } from "./pool-disks.testing.ts";
-import { plainAbout, type SampleCentre, sampleCentre, sampleDiskBytes, segmentSizes } from "./pool-sample.testing.ts";
+import {
+  plainAbout,
+  type SampleCentre,
+  sampleCentre,
+  sampleDiskBytes,
+  sampleUnread,
+  segmentSizes,
+} from "./pool-sample.testing.ts";
 
 const MiB = 1 << 20;
 
@@ -27,6 +34,8 @@ export interface SuiteOptions {
   readonly kills: number;
   /** Milliseconds until the pool notices that a killed process has gone: watches of Ceph end late. */
   readonly forgetsAfter?: number;
+  /** Whether a volume can be snapshotted while a machine has it; else that is refused. */
+  readonly snapshotsInUse: boolean;
   /** Journal lines that are appended to see that only the newest 1,000 stay; fewer where appending is slow. */
   readonly journalLines?: number;
   /** Bytes a publication may send beyond the blocks that changed, for each image: tables of its own. */
@@ -224,6 +233,22 @@ function publishingTests({ pool, centre, options }: Here): void {
     for (const publication of more) await assertHolds(pool(), publication, centre());
   });
 
+  it("fails whole when a segment cannot be read", async () => {
+    const [damaged, there] = [centre().publication("damaged", 4), await pool().list()];
+    const files = {
+      segmentDataPath: (segment: string) =>
+        centre().sources.files.segmentDataPath(segment === "extra" ? "no" : segment),
+    };
+    // What the base holds already is not read again; `unread` has none of it.
+    const unread = { ...damaged, name: "unread", recipe: sampleUnread() };
+    await assert.rejects(pool().publish([unread], { ...centre().sources, files }));
+    assert.deepEqual(await pool().list(), there);
+    await pool().sweep();
+    assert.deepEqual(await pool().list(), there);
+    await pool().publish([unread], centre().sources);
+    await assertHolds(pool(), unread, centre());
+  });
+
   it("by two at once makes the same images", async () => {
     const [left, right] = [
       ["p", "q", "r"],
@@ -336,6 +361,10 @@ function renameTests({ pool, place, options }: Here): void {
       await refused(pool().remove(snapshotted), "image-in-use");
       await refused(pool().restoreSnapshot(snapshotted, "before"), "image-in-use");
       await pool().describe(snapshotted, { ...about, intent: "something" });
+      const during = pool().snapshot(snapshotted, "during");
+      await (options.snapshotsInUse ? during : refused(during, "image-in-use"));
+      await pool().clone({ image: snapshotted, snapshot: "before" }, "beside", plainAbout("trial"));
+      await pool().remove("beside");
     } finally {
       await machine.end();
     }

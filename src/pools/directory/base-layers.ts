@@ -9,7 +9,7 @@ import { readQcow2Header } from "../../image/output/qcow2-header.ts";
 import type { SegmentFiles } from "../../image/output/recipe-reader.ts";
 import { writeRaw } from "../../image/output/write-raw.ts";
 import { type BaseRun, type BaseView, covered, extentsOf } from "./base-view.ts";
-import { asideIn, namesIn, type Places, removeWhole, syncFile, syncFolder, writeSynced } from "./places.ts";
+import { asideIn, namesIn, type Places, removeWhole, sealFile, syncFolder, writeSynced } from "./places.ts";
 import { totalLength } from "./ranges.ts";
 
 /**
@@ -165,7 +165,7 @@ async function writeLayer(
   mkdirSync(aside);
   try {
     const bytes = writeRaw(file, join(aside, layerDisk), filesWith(places, files));
-    await syncFile(join(aside, layerDisk));
+    await sealFile(join(aside, layerDisk));
     writeSynced(join(aside, "layer.json"), canonicalJson(record));
     const name = nextName(places);
     renameSync(aside, join(places.base, name));

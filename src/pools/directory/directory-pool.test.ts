@@ -22,5 +22,5 @@ poolSuite(
       remove: async () => rmSync(folder, { recursive: true, force: true }),
     };
   },
-  { kills: 10, overheadPerImage: 200 * 1024 },
+  { kills: 10, snapshotsInUse: false, overheadPerImage: 200 * 1024 },
 );

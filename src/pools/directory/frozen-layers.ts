@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { canonicalJson } from "../../base/canonical.ts";
 import { failure } from "../../base/error.ts";
-import { isRecord } from "../../base/shape.ts";
+import { matching, mismatch, oneOf, type Shape } from "../../base/shape.ts";
 import { readQcow2Header } from "../../image/output/qcow2-header.ts";
 import { isName } from "../image-name.ts";
 import { dependants, diskFile, type ImageFile, readText } from "./image-files.ts";
@@ -56,18 +56,33 @@ export async function putDiskOver(folder: string, layer: string, size: number): 
   syncFolder(folder);
 }
 
-/** By name, in the order in which they were taken, the layers that are snapshots. */
+/**
+ * By name, in the order in which they were taken, the layers that are snapshots.
+ *
+ * @throws MesoError `pool-unreachable` when their list cannot be read: taken for empty, it would cost the snapshots.
+ */
 export function readSnapshots(folder: string): ReadonlyMap<string, string> {
-  const text = readText(join(folder, snapshotsFile));
+  const path = join(folder, snapshotsFile);
+  const text = readText(path);
   if (text === undefined) return new Map();
-  const value: unknown = JSON.parse(text);
-  const list = isRecord(value) && Array.isArray(value.snapshots) ? (value.snapshots as unknown[]) : [];
-  return new Map(
-    list.flatMap((item) => {
-      if (!isRecord(item) || typeof item.name !== "string" || typeof item.layer !== "string") return [];
-      return isName(item.name) && layerPattern.test(item.layer) ? [[item.name, item.layer]] : [];
-    }),
-  );
+  const list = parseSnapshots(text);
+  if (!list) throw failure("pool-unreachable", `${path} cannot be read`, { expected: "the list of snapshots" });
+  return new Map(list.map(({ name, layer }) => [name, layer]));
+}
+
+interface Snapshot {
+  readonly name: string;
+  /** A file beside the disk. */
+  readonly layer: string;
+}
+
+function parseSnapshots(text: string): readonly Snapshot[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return mismatch(value, snapshotsShape) ? undefined : (value as { snapshots: Snapshot[] }).snapshots;
+  } catch {
+    return undefined;
+  }
 }
 
 export function writeSnapshots(folder: string, snapshots: ReadonlyMap<string, string>): void {
@@ -76,6 +91,19 @@ export function writeSnapshots(folder: string, snapshots: ReadonlyMap<string, st
 }
 
 const snapshotsFile = "snapshots.json";
+
+const snapshotsShape: Shape = {
+  members: {
+    formatVersion: oneOf(1),
+    snapshots: {
+      list: { members: { name: { expected: "a name", holds: isNameText }, layer: matching("a layer", layerPattern) } },
+    },
+  },
+};
+
+function isNameText(value: unknown): boolean {
+  return typeof value === "string" && isName(value);
+}
 
 /**
  * Gives back layers that are no snapshot any more: removed when nothing lies over them, and made one with the file

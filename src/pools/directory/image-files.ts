@@ -68,14 +68,21 @@ export function imageExists(name: ImageName, more: string): Error {
 
 /** All images, sorted as `ImageName`s are. */
 export function imageFiles(places: Places): ImageFile[] {
-  const images = namesIn(places.images)
-    .filter((name) => !isAside(name))
-    .sort()
-    .flatMap((name) => findImage(places, name) ?? []);
+  const images = allFiles(places);
   return images.filter((image) => !isLeftOfRename(image, images));
 }
 
-/** What a killed renaming of an adopted image left: the same file, under its new name too. */
+/** What killed renamings of adopted images left: files that have been given a new name already. */
+export function leftOfRenames(places: Places): ImageFile[] {
+  const images = allFiles(places);
+  return images.filter((image) => isLeftOfRename(image, images));
+}
+
+function allFiles(places: Places): ImageFile[] {
+  const names = namesIn(places.images).filter((name) => !isAside(name));
+  return names.sort().flatMap((name) => findImage(places, name) ?? []);
+}
+
 function isLeftOfRename(image: ImageFile, images: readonly ImageFile[]): boolean {
   if (!image.isPlain || !image.about) return false;
   const { ino, nlink } = statSync(image.path);

@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ownerTag, sweepAbandoned } from "../../store/owner.ts";
@@ -112,6 +122,12 @@ export async function syncFile(path: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** The same for a file that is never written again: whoever tries is told by the file system. */
+export async function sealFile(path: string): Promise<void> {
+  await syncFile(path);
+  chmodSync(path, 0o444);
 }
 
 /** Disappears at one moment, however long it takes to delete. */

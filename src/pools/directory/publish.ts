@@ -9,7 +9,7 @@ import { addLayer, type Base, filesWith, layerDisk, openBase } from "./base-laye
 import { clipped, missingRuns, overlayOf } from "./base-view.ts";
 import { diskFile, findImage, imageExists, isTaken } from "./image-files.ts";
 import { newImage } from "./new-image.ts";
-import { type Places, syncFile, writeSynced } from "./places.ts";
+import { type Places, sealFile, writeSynced } from "./places.ts";
 
 /** Names of the contents that an image shows of the base, beside it: tells what of the base is still of use. */
 export const sharedFile = "shared.json";
@@ -98,7 +98,7 @@ async function writeImage(
   return newImage(places, name, about, async (folder) => {
     const bytes = writeRaw(file, join(folder, diskFile), files);
     writeSynced(join(folder, sharedFile), JSON.stringify([...contents].sort()));
-    await syncFile(join(folder, diskFile));
+    await sealFile(join(folder, diskFile));
     return bytes;
   });
 }

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { openBase, removeUnusedLayers, renewBase } from "./base-layers.ts";
 import { collectLayers } from "./frozen-layers.ts";
-import { findImage, readText, usedLayers } from "./image-files.ts";
+import { findImage, leftOfRenames, readText, usedLayers } from "./image-files.ts";
 import { isAside, namesIn, type Places, sweepAside } from "./places.ts";
 import { sharedFile } from "./publish.ts";
 
@@ -13,6 +13,10 @@ import { sharedFile } from "./publish.ts";
 export async function sweepDirectory(places: Places): Promise<readonly string[]> {
   const { images, base, documents, adopted, folder } = places;
   const gone = [folder, images, base, documents, adopted].flatMap(sweepAside);
+  for (const { name, path } of leftOfRenames(places)) {
+    rmSync(path);
+    gone.push(name);
+  }
   const shown = new Set<string>();
   for (const name of namesIn(images).filter((one) => !isAside(one))) {
     const image = findImage(places, name);
