@@ -43,7 +43,7 @@ export function virsh(uri: string): Virsh {
     readAll: async (commands, options = {}) => {
       if (commands.length === 0) return [];
       // Both streams are cut at what nobody else can have written there.
-      const mark = `-- ${crypto.randomUUID()} --`;
+      const mark = `mark ${crypto.randomUUID()}`;
       const script = commands.map(
         (command) => `${quoted(command)}; echo ${quoted([mark])}; echo --err ${quoted([mark])}`,
       );
