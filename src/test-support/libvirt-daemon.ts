@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,9 +120,9 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-/** Host's process numbers of the QEMU that runs a machine of this name below one of our daemons. */
-export function qemuProcesses(machine: string, processes: readonly string[]): number[] {
-  return processes.flatMap((pid) => {
+/** Numbers, on the host, of the processes that run a machine of this name below some libvirt. */
+export function qemuProcesses(machine: string): number[] {
+  return readdirSync("/proc").flatMap((pid) => {
     try {
       const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
       const isIt = words[0]!.includes("qemu-system") && words.some((word) => word.startsWith(`guest=${machine},`));
