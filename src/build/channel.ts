@@ -32,7 +32,11 @@ export interface OpenChannel {
  * nothing of is pulled and locked first.
  */
 export async function openChannel(session: BuildSession, request: ChannelRequest): Promise<OpenChannel> {
-  const suites = await pinnedSuites(session, request);
+  return openSuites(session, await pinnedSuites(session, request));
+}
+
+/** Opens suites whose indices are in the cache. */
+export function openSuites(session: BuildSession, suites: readonly LockedSuite[]): OpenChannel {
   const identity = channelIdentity(suites);
   let opened: Promise<PackageIndex> | undefined;
   const index = (): Promise<PackageIndex> => {
@@ -54,9 +58,16 @@ export async function openChannel(session: BuildSession, request: ChannelRequest
 
 /** Takes in what the mirror offers now and writes it into the lock; the other suites of the lock stay. */
 export async function pull(session: BuildSession, request: ChannelRequest): Promise<readonly LockedSuite[]> {
+  const suites = await offeredSuites(session, request);
+  writeLock(session.lockFile, withSuites(readLock(session.lockFile), suites));
+  return suites;
+}
+
+/** What the mirror offers now, with its indices in the cache; the lock stays as it is. */
+export async function offeredSuites(session: BuildSession, request: ChannelRequest): Promise<readonly LockedSuite[]> {
   const { pullChannel } = await import("../debian/pull.ts");
   const previous = readLock(session.lockFile);
-  const suites = await stage(
+  return stage(
     session,
     "pull",
     () =>
@@ -67,8 +78,6 @@ export async function pull(session: BuildSession, request: ChannelRequest): Prom
       }),
     (pulled) => `${pulled.map((suite) => `${suite.suite} of ${suite.date.slice(0, 10)}`).join(", ")}`,
   );
-  writeLock(session.lockFile, withSuites(previous, suites));
-  return suites;
 }
 
 /** Where to fetch from and where to keep it; the mirrors are looked up only when something must be fetched. */
@@ -167,7 +176,11 @@ async function buildIndex(session: BuildSession, file: string, suites: readonly 
   return openPackageIndex(file);
 }
 
-async function* packagesTexts(suites: readonly LockedSuite[], cacheDirectory: string): AsyncGenerator<PackagesText> {
+/** The package descriptions of suites, one index after the other. */
+export async function* packagesTexts(
+  suites: readonly LockedSuite[],
+  cacheDirectory: string,
+): AsyncGenerator<PackagesText> {
   for (const { archive, suite, indices } of suites) {
     for (const index of indices) {
       const text = await readIndex(index, cacheDirectory);

@@ -80,7 +80,7 @@ async function newsOf(
     packages: [...new Set(group.map((one) => one.after.name))].sort(),
   } as const;
   try {
-    const text = await readAny(
+    const text = await readAnyChangelog(
       group.map((one) => (brings ? one.after : one.before)),
       packages,
       readChangelog,
@@ -92,8 +92,13 @@ async function newsOf(
   }
 }
 
-/** Packages of one source have the same changelog: the first that can be read will do. */
-async function readAny(
+/**
+ * The changelog of packages of one source, which have the same: the first that can be read will do.
+ *
+ * @param packages of the same system, to find what archives refer to.
+ * @throws MesoError why the first one cannot be read, when none can.
+ */
+export async function readAnyChangelog(
   candidates: readonly DescribedPackage[],
   packages: readonly DescribedPackage[],
   readChangelog: ReadChangelog,
