@@ -118,9 +118,10 @@ async function afterFailure(run: Run, one: MachineRun, failed: Step, error: unkn
     return outcome(one, isTouched ? "broken" : "failed", [reason]);
   }
   if (["undrain", "confirm", "trim"].includes(failed.kind)) {
-    return outcome(one, "broken", [reason, "it works; deploy again to end what is left"]);
+    return outcome(one, "unfinished", [reason, "it works; deploy again to end what is left"]);
   }
   run.hands.report({ kind: "trouble", path: plan.path, text: reason });
+  if (one.begun.has("power-on")) one.hasFailed = true;
   if (failed.kind === "check") await rememberFailure(run, one, reasonOf(error));
   if (!isTouched) return outcome(one, "failed", [reason]);
   if (!(await wentDown(run, one))) return standDown(run, one, reason);
@@ -136,7 +137,9 @@ async function goBack(run: Run, one: MachineRun, steps: readonly Step[], reason:
     try {
       await doStep(run, one, act, true);
     } catch (error) {
-      return outcome(one, "broken", [reason, `on the way back, ${act.text}: ${reasonOf(error)}`]);
+      const isUp = act.kind === "undrain" || act.kind === "confirm";
+      const why = `on the way back, ${act.text}: ${reasonOf(error)}`;
+      return outcome(one, isUp ? "unfinished" : "broken", [reason, why]);
     }
   }
   return outcome(one, "rolled-back", [reason]);
@@ -187,7 +190,8 @@ async function rememberFailure(run: Run, { plan }: MachineRun, reason: string): 
   const { hands, images } = run;
   const isNew = plan.action === "swap" || plan.action === "create" || plan.action === "finish";
   const about = plan.to && images.get(plan.to.image)?.about;
-  if (!isNew || !about?.system || plan.to?.image === plan.from?.image) return;
+  const isReshaped = plan.wayBack.some((act) => act.kind === "attach-root" && act.root === plan.to?.image);
+  if (!isNew || !about?.system || isReshaped) return;
   const verdict = { passed: false, at: hands.clock.now(), by: hands.holder, failed: [reason], checks: 1 };
   await persistently(run, () => writeVerdict(run, about, verdict)).catch((error: unknown) => {
     hands.report({ kind: "trouble", path: plan.path, text: `its failure could not be noted: ${reasonOf(error)}` });
@@ -196,7 +200,12 @@ async function rememberFailure(run: Run, { plan }: MachineRun, reason: string): 
 
 function outcome(one: MachineRun, result: MachineResult, reasons: readonly string[]): MachineOutcome {
   const { plan, stepSeconds, downAt, upAt } = one;
-  const root = result === "done" ? plan.to?.image : result === "rolled-back" ? plan.from?.image : undefined;
+  const root =
+    result === "done" || result === "unfinished"
+      ? plan.to?.image
+      : result === "rolled-back"
+        ? plan.from?.image
+        : undefined;
   return {
     path: plan.path,
     result,

@@ -8,6 +8,8 @@ import { type MachineRun, machineRun, persistently, type Run, reasonOf } from ".
 /** Machines of the first wave are canaries: what fails there is tried nowhere else. */
 const canaryWave = 0;
 
+const works: ReadonlySet<string | undefined> = new Set(["done", "unfinished"]);
+
 interface Progress {
   readonly outcomes: Map<string, MachineOutcome>;
   /** Machines that are being changed. */
@@ -32,8 +34,8 @@ export async function executeWaves(
   for (const { wave, machines } of run.plan.waves) {
     const members = machines.flatMap((path) => ready.get(path) ?? []);
     if (stop === undefined) await executeWave(run, members, progress);
-    else for (const one of members) hold(run, progress, one.plan, stop);
-    const failed = machines.filter((path) => outcomes.get(path)?.result !== "done");
+    else for (const one of members) await hold(run, progress, one, stop);
+    const failed = machines.filter((path) => !works.has(outcomes.get(path)?.result));
     if (failed.length === 0) continue;
     if (run.plan.takeBack === "wave") await takeBackWave(run, members, failed, progress);
     if (wave === canaryWave) stop ??= `${failed.join(", ")} of the canary wave did not get there`;
@@ -52,7 +54,8 @@ async function executeWave(run: Run, members: readonly MachineRun[], progress: P
         begin(run, one, progress, () => executeMachine(run, one));
       } else if ("never" in verdict) {
         waiting.splice(waiting.indexOf(one), 1);
-        hold(run, progress, one.plan, verdict.never);
+        if (verdict.isMoved) leave(run, progress, one.plan, verdict.never);
+        else await hold(run, progress, one, verdict.never);
       } else {
         reasons.set(one, verdict.waits);
         tell(run, progress, one.plan.path, verdict.waits);
@@ -63,11 +66,15 @@ async function executeWave(run: Run, members: readonly MachineRun[], progress: P
       continue;
     }
     // Nobody is left whose end could change anything.
-    for (const one of waiting.splice(0)) hold(run, progress, one.plan, reasons.get(one) ?? "nothing");
+    for (const one of waiting.splice(0)) await hold(run, progress, one, reasons.get(one) ?? "nothing");
   }
 }
 
-type MayBegin = "yes" | { readonly waits: string } | { readonly never: string };
+type MayBegin =
+  | "yes"
+  | { readonly waits: string }
+  /** `isMoved`: it is not what the plan says, or not ours to touch any more. */
+  | { readonly never: string; readonly isMoved?: boolean };
 
 async function mayBegin(run: Run, plan: MachinePlan, progress: Progress): Promise<MayBegin> {
   const { hands } = run;
@@ -75,7 +82,7 @@ async function mayBegin(run: Run, plan: MachinePlan, progress: Progress): Promis
   try {
     run.lease.guard();
   } catch (error) {
-    return { never: reasonOf(error) };
+    return { never: reasonOf(error), isMoved: true };
   }
   const failedPeer = failedPeerOf(run, plan, progress);
   if (failedPeer !== undefined) return { never: `its peer ${failedPeer} did not get there` };
@@ -83,7 +90,9 @@ async function mayBegin(run: Run, plan: MachinePlan, progress: Progress): Promis
   if (busy !== undefined) return { waits: busy };
   try {
     const moved = await whatMoved(run, plan);
-    if (moved.length > 0) return { never: `it has changed since the plan was made: ${moved.join("; ")}` };
+    if (moved.length > 0) {
+      return { never: `it has changed since the plan was made: ${moved.join("; ")}`, isMoved: true };
+    }
     const group = isDown(plan) ? undefined : await groupReached(run, plan, progress);
     return group === undefined ? "yes" : { waits: group };
   } catch (error) {
@@ -132,6 +141,11 @@ async function groupReached(run: Run, plan: MachinePlan, { running }: Progress):
   return down.length >= group.mayBeDown
     ? `for ${down.join(", ")}: of ${plan.machine.group}, ${group.mayBeDown} may be down`
     : undefined;
+}
+
+/** Taken down by a deployment that was killed. */
+export function isLeftDown(run: Run, plan: MachinePlan): boolean {
+  return isDown(plan) && hasOpenSwap(run, plan.path) && plan.wayBack.length > 0;
 }
 
 /** Begun by whomever, and not known to work. */
@@ -199,7 +213,15 @@ function end(run: Run, { outcomes, running }: Progress, outcome: MachineOutcome)
   void run.journal.write({ machine: outcome.path, result: outcome.result });
 }
 
-function hold(run: Run, progress: Progress, plan: MachinePlan, reason: string): void {
+/** Not begun. What an earlier deployment has left lying is put up again with what it ran before. */
+async function hold(run: Run, progress: Progress, one: MachineRun, reason: string): Promise<void> {
+  const { plan } = one;
+  if (!isLeftDown(run, plan)) return leave(run, progress, plan, reason);
+  begin(run, one, progress, () => takeBack(run, one, `held: ${reason}; it was left down`));
+  await progress.running.get(plan.path)?.ended;
+}
+
+function leave(run: Run, progress: Progress, plan: MachinePlan, reason: string): void {
   const { stepSeconds } = machineRun(plan);
   end(run, progress, { path: plan.path, result: "held", reasons: [`held: ${reason}`], stepSeconds });
 }

@@ -1,5 +1,5 @@
-import { executeImages } from "./execute-machine.ts";
-import { executeWaves } from "./execute-waves.ts";
+import { executeImages, takeBack } from "./execute-machine.ts";
+import { executeWaves, isLeftDown } from "./execute-waves.ts";
 import type { Hands, PublishRequest } from "./hands.ts";
 import { imageBook } from "./image-book.ts";
 import { type Journal, openJournal } from "./journal.ts";
@@ -73,10 +73,13 @@ async function executeRun(run: Run) {
   const { plan, hands } = run;
   const outcomes = new Map<string, MachineOutcome>();
   const ready = new Map(changingMachines(plan).map((one) => [one.path, machineRun(one)]));
+  const lying: MachineRun[] = [];
   const fail = (outcome: MachineOutcome) => {
+    const one = ready.get(outcome.path)!;
     ready.delete(outcome.path);
     outcomes.set(outcome.path, outcome);
-    hands.report({ kind: "machine", outcome });
+    if (isLeftDown(run, one.plan)) lying.push(one);
+    else hands.report({ kind: "machine", outcome });
   };
   const bytes = await publish(run, ready, fail);
   await prepareImages(run, ready, fail);
@@ -86,6 +89,12 @@ async function executeRun(run: Run) {
     const { stepSeconds } = one;
     const outcome: MachineOutcome = { path, result: "done", reasons: [], stepSeconds };
     outcomes.set(path, outcome);
+    hands.report({ kind: "machine", outcome });
+  }
+  // An earlier deployment was killed, and what was to come instead did not: up again with what it ran before.
+  for (const one of lying) {
+    const outcome = await takeBack(run, one, outcomes.get(one.plan.path)!.reasons.join("; "));
+    outcomes.set(one.plan.path, outcome);
     hands.report({ kind: "machine", outcome });
   }
   await executeWaves(run, ready, outcomes);

@@ -21,7 +21,7 @@ export interface Hands {
   /** Boots a candidate on a throw-away overlay and runs its machine's checks. A failed check is a verdict, no error. */
   readonly verify: (trial: Trial) => Promise<Verdict>;
   /** Waits for the agent and runs the machine's checks, until all pass or the deadline is over. */
-  readonly check: (machine: DesiredMachine, agent: GuestAgent, deadlineSeconds: number) => Promise<CheckedMachine>;
+  readonly check: (machine: DesiredMachine, agent: GuestAgent, patience: CheckPatience) => Promise<CheckedMachine>;
   readonly report: (event: DeployEvent) => void;
   /** When aborted, what was begun is ended and nothing else begun. */
   readonly signal: AbortSignal;
@@ -51,6 +51,12 @@ export interface Trial {
   readonly root: DiskLocation;
   /** Copies, which the trial may write to. */
   readonly volumes: readonly { readonly name: string; readonly disk: DiskLocation }[];
+}
+
+export interface CheckPatience {
+  readonly deadlineSeconds: number;
+  /** How many times slower than hardware the machine is: stretches the deadline. */
+  readonly timeScale: number;
 }
 
 export interface CheckedMachine {

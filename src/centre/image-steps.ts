@@ -29,8 +29,9 @@ export async function cloneCandidate({ images }: Run, { image, candidate }: ActO
 export async function verifyCandidate(run: Run, { plan }: MachineRun, act: ActOf<"verify">): Promise<void> {
   const { images, hands } = run;
   const candidate = images.ours(act.candidate);
-  const verdict = candidate.about.verdict ?? (await tryOut(run, plan.machine, act));
-  if (!candidate.about.verdict) await writeVerdict(run, candidate.about, verdict);
+  const known = knownVerdict(images, candidate.about);
+  const verdict = known ?? (await tryOut(run, plan.machine, act));
+  if (!known) await writeVerdict(run, candidate.about, verdict);
   if (!verdict.passed) {
     throw failure("rejected", `${act.candidate} failed its checks: ${verdict.failed.join("; ") || "no reason given"}`);
   }
@@ -50,7 +51,8 @@ export async function promoteCandidate(run: Run, act: ActOf<"promote">): Promise
   if (images.get(act.root)?.about?.role !== "root") {
     const name = images.get(act.candidate) ? act.candidate : act.root;
     const { about } = images.ours(name);
-    const isPassed = about.verdict?.passed === true;
+    const verdict = knownVerdict(images, about);
+    const isPassed = verdict?.passed === true;
     if (!isPassed && plan.force === undefined) {
       throw failure("unverified", `${act.candidate} has no passing verdict`, { hint: "meso verify, or --force" });
     }
@@ -61,6 +63,7 @@ export async function promoteCandidate(run: Run, act: ActOf<"promote">): Promise
       role: "root",
       stamp: act.root.slice(-12),
       intent: printIntent(act.intent),
+      ...(verdict && { verdict }),
       ...(!isPassed && { forced: plan.force! }),
     });
     return;

@@ -1,7 +1,8 @@
-import { failure } from "../base/error.ts";
+import { failure, MesoError } from "../base/error.ts";
 import type { ImageName } from "../pools/pool.ts";
 import type { DesiredDrain } from "./desired.ts";
 import { stampOf } from "./image-names.ts";
+import { parseIntent } from "./intent.ts";
 import { type MachineRun, type Run, reasonOf } from "./run.ts";
 import { parseShape } from "./shape.ts";
 import type { Act } from "./steps.ts";
@@ -12,28 +13,47 @@ type ActOf<Kind extends Act["kind"]> = Extract<Act, { kind: Kind }>;
 const closingSeconds = 90;
 
 /** One after the other, as they are written. */
-export async function drain(run: Run, { plan }: MachineRun): Promise<void> {
-  for (const hook of plan.machine.drain) await runHook(run, hook, hook.before, `${hook.title} could not be drained`);
+export async function drain(run: Run, { plan, drained }: MachineRun): Promise<void> {
+  for (const hook of plan.machine.drain) {
+    const wasDrained = drained.has(hook);
+    drained.add(hook);
+    try {
+      await runHook(run, hook, hook.before, `${hook.title} could not be drained`);
+    } catch (error) {
+      // Nobody there has heard of it: nothing to undo.
+      if (!wasDrained && error instanceof MesoError && unheard.has(error.code)) drained.delete(hook);
+      throw error;
+    }
+  }
 }
 
-/** The other way round. */
-export async function undrain(run: Run, { plan }: MachineRun): Promise<void> {
+const unheard = new Set(["agent-silent", "no-machine"]);
+
+/** The other way round; of a drain that was not ended, only what was begun. */
+export async function undrain(run: Run, { plan, drained, begun }: MachineRun): Promise<void> {
+  const isWhole = !begun.has("drain") || begun.has("power-off");
   for (const hook of plan.machine.drain.toReversed()) {
+    if (!isWhole && !drained.has(hook)) continue;
     await runHook(run, hook, hook.after, `${hook.title} could not be undrained`);
+    drained.delete(hook);
   }
 }
 
 /** Off, and certain: the hypervisor says so, and nobody has one of its disks open. */
-export async function powerOff(run: Run, { plan }: MachineRun): Promise<void> {
+export async function powerOff(run: Run, machine: MachineRun): Promise<void> {
   const { hypervisor, pool, clock } = run.hands;
+  const { plan } = machine;
   const { id, shutdownSeconds, mayCutPower } = plan.machine;
   const before = await hypervisor.inspect(id);
   if (!before) return;
   run.lease.guard();
+  const root = before.slots.get(plan.machine.rootSlot)?.volume;
+  const hasFailed = machine.hasFailed || isUnproven(run, root);
   await hypervisor.powerOff(id, {
     graceful: before.power === "on",
     deadlineSeconds: shutdownSeconds,
-    force: mayCutPower || before.power === "crashed",
+    // A new root that has failed need not be able to shut down: without this there would be no way back from it.
+    force: mayCutPower || before.power === "crashed" || hasFailed,
   });
   const disks = await ownDisks(run, plan);
   for (const end = clock.now() + closingSeconds; ; await clock.sleep(1)) {
@@ -128,7 +148,8 @@ export async function powerOn(run: Run, { plan }: MachineRun): Promise<void> {
 export async function check(run: Run, machine: MachineRun): Promise<void> {
   const { hypervisor } = run.hands;
   const { id, bootSeconds } = machine.plan.machine;
-  const { failed, checks } = await run.hands.check(machine.plan.machine, hypervisor.agent(id), bootSeconds);
+  const patience = { deadlineSeconds: bootSeconds, timeScale: (await hypervisor.inspect(id))?.timeScale ?? 1 };
+  const { failed, checks } = await run.hands.check(machine.plan.machine, hypervisor.agent(id), patience);
   if (failed.length > 0) throw failure("checks-failed", failed.join("; "));
   machine.checks = checks;
 }
@@ -151,6 +172,14 @@ async function runHook(run: Run, hook: DesiredDrain, argv: readonly string[], wh
   if (exitCode !== 0) {
     throw failure("drain-failed", `${what}: the command on ${hook.on} ended with ${exitCode}`);
   }
+}
+
+/** A root that failed its checks, or was never seen to pass them. */
+function isUnproven({ images, hands: { hypervisor, pool } }: Run, volume: string | undefined): boolean {
+  const roots = [...images.all()].filter(({ about }) => about?.role === "root");
+  const root = roots.find(({ name }) => hypervisor.volumeName(pool.disk(name)) === volume);
+  const intent = root?.about?.intent === undefined ? undefined : parseIntent(root.about.intent);
+  return root?.about?.verdict?.passed === false || (intent !== undefined && intent.from !== root?.name);
 }
 
 async function ownDisks({ images, plan: { centre } }: Run, { path }: MachineRun["plan"]): Promise<ImageName[]> {

@@ -12,6 +12,8 @@ export type MachineResult =
   | "held"
   /** Something failed before it was touched. */
   | "failed"
+  /** It works, and something is left that the next deployment ends: others do not rely on it again yet. */
+  | "unfinished"
   /** It was touched and is not back: a person has to look. The next deployment tries again. */
   | "broken";
 
@@ -60,6 +62,6 @@ export function overallResult(machines: readonly MachineOutcome[], stopped: numb
   const count = (...results: MachineResult[]) => machines.filter(({ result }) => results.includes(result)).length;
   if (machines.length === 0) return stopped > 0 ? "refused" : "nothing-to-do";
   if (count("done") === machines.length && stopped === 0) return "done";
-  if (count("done", "broken") > 0) return "partly-done";
+  if (count("done", "unfinished", "broken") > 0) return "partly-done";
   return count("rolled-back") > 0 ? "rolled-back" : "refused";
 }

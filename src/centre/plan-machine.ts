@@ -143,7 +143,12 @@ function decideSame(context: PlanContext, look: Look, current: OwnImage): Decisi
 
 function decideFinish(context: PlanContext, look: Look, current: OwnImage): Decision {
   const reasons = [`a swap to ${current.name} was begun and not ended`];
-  return { action: "finish", reasons, route: finishing(context, look, current), to: summary(look, current.name)! };
+  const route = finishing(context, look, current);
+  if (current.about.verdict?.passed === false && route.from === undefined && context.options.force === undefined) {
+    const why = [`${current.name} failed: ${failedChecks(current)}`, "there is no older root to go back to"];
+    return { action: "blocked", reasons: [...why, "change the program, or say --force"] };
+  }
+  return { action: "finish", reasons, route, to: summary(look, current.name)! };
 }
 
 /** Whether a root holds the system that the program says, on a disk of the size it says. */

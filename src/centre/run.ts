@@ -1,4 +1,5 @@
 import { failure, MesoError } from "../base/error.ts";
+import type { DesiredDrain } from "./desired.ts";
 import type { Hands } from "./hands.ts";
 import type { ImageBook } from "./image-book.ts";
 import type { Journal } from "./journal.ts";
@@ -19,6 +20,10 @@ export interface MachineRun {
   readonly plan: MachinePlan;
   /** Kinds of steps that were begun. */
   readonly begun: Set<string>;
+  /** Drain hooks that were run, or may have been. */
+  readonly drained: Set<DesiredDrain>;
+  /** What it was changed to does not work. */
+  hasFailed: boolean;
   /** Checks that passed last. */
   checks: number;
   readonly stepSeconds: Record<string, number>;
@@ -28,7 +33,7 @@ export interface MachineRun {
 }
 
 export function machineRun(plan: MachinePlan): MachineRun {
-  return { plan, begun: new Set(), checks: 0, stepSeconds: {} };
+  return { plan, begun: new Set(), drained: new Set(), hasFailed: false, checks: 0, stepSeconds: {} };
 }
 
 /** Answers that say nothing about the thing asked for: asked again, for every step looks first. */
