@@ -14,7 +14,7 @@ import { seededRandom } from "../simulation/random.ts";
  * Thousands of small centres, each with its own mishaps. `MESO_SEEDS=100000` tries more; `MESO_SEED=4711` tries one and
  * prints its story.
  */
-const seeds = Number(process.env.MESO_SEEDS ?? 1500);
+const seeds = Number(process.env.MESO_SEEDS ?? 1000);
 const only = process.env.MESO_SEED === undefined ? undefined : Number(process.env.MESO_SEED);
 
 async function forSeeds(count: number, optionsFor: (seed: number) => CampaignOptions, check: (one: Campaign) => void) {
