@@ -17,7 +17,7 @@ import type { SystemDescription } from "./system-description.ts";
 
 /** A description as a document of the pool: canonical JSON, gzip'd; the same on every host with the same zlib. */
 export function encodeDescription(description: SystemDescription): Uint8Array {
-  const bytes = gzipSync(canonicalJson(description), { level: 9 });
+  const bytes = gzipSync(canonicalJson(description));
   // RFC 1952, 2.3.1: the operating system that packed it is nobody's business; 255 is "unknown".
   bytes[9] = 255;
   return bytes;
