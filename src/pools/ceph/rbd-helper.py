@@ -1,0 +1,347 @@
+"""Speaks RBD for the pool: one process with Ceph's own Python modules instead of a run of `rbd` for each call.
+
+Reads requests from standard input, each a line of JSON and, where it says "bytes", as many bytes behind it; answers
+each on standard output with a line of JSON that bears the request's "id", in whatever order they are done. The first
+line tells that the cluster answers, or why not. Ends when standard input does, after what it has begun.
+"""
+
+import base64
+import json
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+ABOUT_KEY = "mesoforge.about"
+IMAGES_AT_ONCE = 8
+CALLS_AT_ONCE = 16
+
+output_lock = threading.Lock()
+
+
+def answer(value):
+    line = json.dumps(value, separators=(",", ":")) + "\n"
+    with output_lock:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+try:
+    import rados
+    import rbd
+except ImportError as error:
+    answer({"missing": str(error)})
+    sys.exit(0)
+
+
+class Helper:
+    def __init__(self, settings):
+        self.cluster = rados.Rados(conffile=settings.get("configuration") or "", rados_id=settings["user"])
+        chosen = {
+            # Clones of format 2 need no protected snapshot, and do not pin their parent's name.
+            "rbd_default_clone_format": "2",
+            # What is written here is not read again: a cache would only copy it.
+            "rbd_cache": "false",
+            "rados_mon_op_timeout": "30",
+            "rados_osd_op_timeout": "60",
+            "client_mount_timeout": "10",
+        }
+        if settings.get("keyring"):
+            chosen["keyring"] = settings["keyring"]
+        for name, value in chosen.items():
+            self.cluster.conf_set(name, value)
+        self.cluster.connect(timeout=10)
+        self.rbd = rbd.RBD()
+        self.readers = ThreadPoolExecutor(IMAGES_AT_ONCE)
+        self.contexts = {}
+        self.writing = {}
+        self.lock = threading.Lock()
+
+    def context(self, pool):
+        with self.lock:
+            if pool not in self.contexts:
+                try:
+                    self.contexts[pool] = self.cluster.open_ioctx(pool)
+                except rados.ObjectNotFound:
+                    raise NoPool()
+            return self.contexts[pool]
+
+    def open(self, request, read_only=False, snapshot=None):
+        return rbd.Image(self.context(request["pool"]), request["image"], snapshot=snapshot, read_only=read_only)
+
+    # Each verb is a method; what it returns is the answer.
+
+    def names(self, request):
+        return self.rbd.list(self.context(request["pool"]))
+
+    def images(self, request):
+        context = self.context(request["pool"])
+        found = self.readers.map(lambda name: described(context, name), request["names"])
+        return [image for image in found if image is not None]
+
+    def create(self, request):
+        self.rbd.create(self.context(request["pool"]), request["image"], request["size"], old_format=False)
+
+    def clone(self, request):
+        parent = request["parent"]
+        self.rbd.clone(
+            self.context(parent["pool"]),
+            parent["image"],
+            parent["snapshot"],
+            self.context(request["pool"]),
+            request["image"],
+        )
+
+    def setAbout(self, request):
+        with self.open(request) as image:
+            image.metadata_set(ABOUT_KEY, request["about"])
+
+    def rename(self, request):
+        self.rbd.rename(self.context(request["pool"]), request["image"], request["to"])
+
+    def remove(self, request):
+        self.rbd.remove(self.context(request["pool"]), request["image"])
+
+    def createSnapshot(self, request):
+        with self.open(request) as image:
+            image.create_snap(request["snapshot"])
+
+    def removeSnapshot(self, request):
+        with self.open(request) as image:
+            image.remove_snap(request["snapshot"])
+
+    def rollBack(self, request):
+        with self.open(request) as image:
+            image.rollback_to_snap(request["snapshot"])
+
+    def children(self, request):
+        with self.open(request, read_only=True, snapshot=request.get("snapshot")) as image:
+            if request.get("snapshot") is not None:
+                return [pool + "/" + name for pool, name in image.list_children()]
+            found = []
+            for snapshot in user_snapshots(image):
+                image.set_snap(snapshot["name"])
+                found += [pool + "/" + name for pool, name in image.list_children()]
+            return found
+
+    def watchers(self, request):
+        with self.open(request, read_only=True) as image:
+            return [[watcher["addr"], watcher["id"]] for watcher in image.watchers_list()]
+
+    def changes(self, request):
+        ranges = []
+        with self.open(request, read_only=True) as image:
+            image.diff_iterate(0, image.size(), request.get("since"), lambda at, length, _: ranges.append([at, length]))
+        return ranges
+
+    def usage(self, request):
+        total = [0]
+
+        def add(_, length, exists):
+            if exists:
+                total[0] += length
+
+        with self.open(request, read_only=True) as image:
+            last = None
+            for snapshot in [*(each["name"] for each in user_snapshots(image)), None]:
+                image.set_snap(snapshot)
+                image.diff_iterate(0, image.size(), last, add, include_parent=False, whole_object=True)
+                last = snapshot
+        return total[0]
+
+    def flatten(self, request):
+        with self.open(request) as image:
+            image.flatten()
+
+    def breakLocks(self, request):
+        with self.open(request) as image:
+            for owner in list(image.lock_get_owners()):
+                image.lock_break(rbd.RBD_LOCK_MODE_EXCLUSIVE, owner["owner"])
+
+    # A change of an image: begun, applied in pieces that arrive side by side, and finished by the snapshot.
+
+    def begin(self, request):
+        image = self.open(request)
+        try:
+            names = [snapshot["name"] for snapshot in user_snapshots(image)]
+            if request.get("since") is not None and request["since"] not in names:
+                raise rbd.InvalidArgument("the snapshot to begin from is not there", errno=22)
+            if request.get("snapshot") in names:
+                raise rbd.ImageExists("the snapshot is there already", errno=17)
+            if image.size() != request["size"]:
+                raise rbd.InvalidArgument("the image has another size", errno=22)
+        except BaseException:
+            image.close()
+            raise
+        with self.lock:
+            self.writing[request["change"]] = image
+
+    def apply(self, request):
+        image = self.writing[request["change"]]
+        payload = request["payload"]
+        waiting = []
+        for start, length in request["zeros"]:
+            waiting.append(image.aio_write_zeroes(start, length, ignore))
+        at = 0
+        for start, length in request["writes"]:
+            waiting.append(image.aio_write(payload[at : at + length], start, ignore))
+            at += length
+        for one in waiting:
+            one.wait_for_complete_and_cb()
+            if one.get_return_value() < 0:
+                raise rbd.OSError("a write failed", errno=-one.get_return_value())
+
+    def finish(self, request):
+        with self.lock:
+            image = self.writing.pop(request["change"])
+        try:
+            image.flush()
+            if request.get("about") is not None:
+                image.metadata_set(ABOUT_KEY, request["about"])
+            if request.get("snapshot") is not None:
+                image.create_snap(request["snapshot"])
+        finally:
+            image.close()
+
+    def abandon(self, request):
+        with self.lock:
+            image = self.writing.pop(request["change"], None)
+        if image is not None:
+            image.close()
+
+    # Objects beside the images.
+
+    def readObject(self, request):
+        context = self.context(request["pool"])
+        try:
+            size, _ = context.stat(request["object"])
+            bytes = context.read(request["object"], length=max(size, 1))
+        except rados.ObjectNotFound:
+            return None
+        return base64.b64encode(bytes).decode()
+
+    def writeObject(self, request):
+        self.context(request["pool"]).write_full(request["object"], request["payload"])
+
+    def removeObject(self, request):
+        try:
+            self.context(request["pool"]).remove_object(request["object"])
+        except rados.ObjectNotFound:
+            pass
+
+    def entries(self, request):
+        context = self.context(request["pool"])
+        found = []
+        after = ""
+        try:
+            while True:
+                with rados.ReadOpCtx() as operation:
+                    values, _ = context.get_omap_vals(operation, after, "", 1000)
+                    context.operate_read_op(operation, request["object"])
+                    some = [[key, base64.b64encode(value or b"").decode()] for key, value in values]
+                found += some
+                if len(some) < 1000:
+                    return found
+                after = some[-1][0]
+        except rados.ObjectNotFound:
+            return found
+
+    def setEntry(self, request):
+        with rados.WriteOpCtx() as operation:
+            context = self.context(request["pool"])
+            context.set_omap(operation, (request["key"],), (request["value"].encode(),))
+            context.operate_write_op(operation, request["object"])
+
+    def removeEntries(self, request):
+        with rados.WriteOpCtx() as operation:
+            context = self.context(request["pool"])
+            context.remove_omap_keys(operation, tuple(request["keys"]))
+            context.operate_write_op(operation, request["object"])
+
+    def close(self):
+        for image in list(self.writing.values()):
+            image.close()
+
+
+class NoPool(Exception):
+    pass
+
+
+def ignore(_):
+    pass
+
+
+def user_snapshots(image):
+    # Others are of groups, or kept for clones of a snapshot that was removed.
+    return [each for each in image.list_snaps() if each.get("namespace", 0) == 0]
+
+
+def described(context, name):
+    try:
+        with rbd.Image(context, name, read_only=True) as image:
+            found = {"name": name, "size": image.size(), "snapshots": [each["name"] for each in user_snapshots(image)]}
+            try:
+                found["about"] = image.metadata_get(ABOUT_KEY)
+            except KeyError:
+                pass
+            try:
+                pool, parent, snapshot = image.parent_info()
+                found["parent"] = {"pool": pool, "image": parent, "snapshot": snapshot}
+            except rbd.ImageNotFound:
+                pass
+            return found
+    except rbd.ImageNotFound:
+        return None
+
+
+def number_of(error):
+    number = getattr(error, "errno", None)
+    return abs(number) if isinstance(number, int) else 22
+
+
+def serve(helper, request):
+    number = request["id"]
+    try:
+        answer({"id": number, "value": getattr(helper, request["verb"])(request)})
+    except NoPool:
+        answer({"id": number, "pool": request.get("pool")})
+    except Exception as error:  # Whatever it is, somebody waits for an answer.
+        answer({"id": number, "errno": number_of(error), "message": type(error).__name__ + ": " + str(error)})
+
+
+def main():
+    # A person who interrupts the program interrupts us too; what has begun is to be finished in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source = sys.stdin.buffer
+    try:
+        helper = Helper(json.loads(source.readline()))
+    except Exception as error:
+        answer({"unreachable": type(error).__name__ + ": " + str(error), "errno": number_of(error)})
+        return
+    answer({"ready": True})
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as calls:
+        while True:
+            line = source.readline()
+            if not line.endswith(b"\n"):
+                break
+            request = json.loads(line)
+            if "bytes" in request:
+                request["payload"] = source.read(request["bytes"])
+                if len(request["payload"]) < request["bytes"]:
+                    break
+            calls.submit(serve, helper, request)
+        # Nobody is left to hear answers. A call that hangs must not keep the process.
+        timer = threading.Timer(20, os._exit, [1])
+        timer.daemon = True
+        timer.start()
+    helper.close()
+
+
+try:
+    main()
+except BrokenPipeError:
+    pass
+finally:
+    # Without the tear-down of Ceph's threads, which takes longer than all the rest.
+    os._exit(0)
