@@ -86,10 +86,15 @@ function absorbedLayers(chain: readonly Layer[], missing: readonly BaseRun[]): n
  * A new chain of one layer with those contents of the base that some image still shows, when most of what the chain
  * holds is shown by none; undefined when it is not worth it. Images stay upon the layers that they lie upon.
  */
-export async function renewBase(places: Places, base: Base, shown: ReadonlySet<string>): Promise<Base | undefined> {
+export async function renewBase(
+  places: Places,
+  base: Base,
+  shown: ReadonlySet<string>,
+  waste: number = smallWaste,
+): Promise<Base | undefined> {
   const live = base.view.filter(({ content }) => shown.has(content));
   const held = base.chain.reduce((sum, { runs }) => sum + totalLength(runs), 0);
-  if (held <= 2 * totalLength(live) + smallWaste || live.length === 0) return undefined;
+  if (held <= 2 * totalLength(live) + waste || live.length === 0) return undefined;
   const size = Math.max(...base.chain.map((layer) => layer.size));
   return (await writeLayer(places, [], live, size, noFiles)).base;
 }

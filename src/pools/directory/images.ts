@@ -40,9 +40,9 @@ export function directoryImages(places: Places, alone: Alone): Images {
       await alone("images", async () => {
         const source = ourImage(places, image);
         if (isTaken(places, name)) throw imageExists(name, "");
+        const { size } = poolImage(places, source);
         const below = snapshot === undefined ? await standingFile(source) : snapshotFile(source, snapshot);
         const backing = { file: `../${image}/${below}`, format: below.endsWith(".raw") ? "raw" : "qcow2" } as const;
-        const { size } = poolImage(places, source);
         await newImage(places, name, about, (folder) => writeEmptyDisk(join(folder, diskFile), size, backing));
       });
     },
@@ -58,8 +58,14 @@ export function directoryImages(places: Places, alone: Alone): Images {
         syncFolder(places.images);
       });
     },
-    describe: async (name, about) => writeAbout(places, ourImage(places, checkName(name)), about),
-    adopt: async (name, about) => writeAbout(places, anyImage(places, checkName(name)), about),
+    describe: async (name, about) => {
+      checkName(name);
+      await alone("images", () => writeAbout(places, ourImage(places, name), about));
+    },
+    adopt: async (name, about) => {
+      checkName(name);
+      await alone("images", () => writeAbout(places, anyImage(places, name), about));
+    },
     remove: async (name) => {
       checkName(name);
       await alone("images", async () => {
