@@ -117,6 +117,16 @@ describe("files", () => {
     );
   });
 
+  it("that only name a file of the store anew say so", () => {
+    const [old, now] = [storeFile("run", "a\n", "x"), storeFile("run", "b\n", "x")];
+    const unit = (text: string) => describedText("/etc/systemd/system/x.service", text, "x");
+    const follows = (before: string, after: string) =>
+      differences([old, unit(before)], [now, unit(after)]).find(({ path }) => path.endsWith(".service"))?.follows;
+    assert.deepEqual(follows(`ExecStart=${old.path}\n`, `ExecStart=${now.path}\n`), [now.path]);
+    assert.equal(follows(`ExecStart=${old.path}\n`, `ExecStart=${now.path}\nUser=x\n`), undefined);
+    assert.equal(follows("User=x\n", "User=y\n"), undefined);
+  });
+
   it("tell modes, owners, kinds and contents that are not shown", () => {
     const file = describedText("/etc/a", "a\n");
     const hidden = (text: string): DescribedFile => {
@@ -173,6 +183,11 @@ describe("services", () => {
       { kind: "dependency", package: "libc6", of: "openssh-server" },
       { kind: "dependency", package: "openssh-client", of: "openssh-server" },
     ]);
+    assert.deepEqual(
+      reasons({ packages: upgraded("openssh-server", "openssh-client") })[0]?.reasons,
+      [{ kind: "package", package: "openssh-server" }],
+      "parts of one source are told once",
+    );
     assert.deepEqual(reasons({ packages: upgraded("passwd") }), []);
     assert.deepEqual(
       reasons({ packages: upgraded("systemd") }).map(({ service }) => service),
@@ -192,6 +207,17 @@ describe("services", () => {
     ]);
     const units = [{ name: "ssh.socket", state: "enabled", origins: [{ by: "openssh" }] }] as const;
     assert.deepEqual(reasons({ units })[0]?.reasons, [{ kind: "unit", unit: "ssh.socket" }]);
+  });
+
+  it("differ by what a unit runs, not by its new name", () => {
+    const [old, now] = [storeFile("sshd_config", "a\n", "openssh"), storeFile("sshd_config", "b\n", "openssh")];
+    const files = (one: DescribedFile) => [
+      one,
+      describedText("/etc/systemd/system/ssh.service", `ExecStart=sshd -f ${one.path}\n`, "openssh"),
+    ];
+    assert.deepEqual(reasons({ files: files(now) }, { files: files(old) })[0]?.reasons, [
+      { kind: "configuration", path: now.path },
+    ]);
   });
 
   it("come and go", () => {

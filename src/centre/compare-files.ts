@@ -22,7 +22,10 @@ export function compareFiles(before: readonly DescribedFile[], after: readonly D
   const differences = files
     .filter((change) => !absorbed.has(change))
     .map((change) => toDifference(change, leading.get(change) ?? []));
-  return sortedBy(differences, ({ path }) => path);
+  return sortedBy(
+    differences.map((one) => withFollowed(one, differences)),
+    ({ path }) => path,
+  );
 }
 
 type FileChange = Change<DescribedFile>;
@@ -88,6 +91,17 @@ function toDifference(change: FileChange, links: readonly FileChange[]): FileDif
     ...change,
     links: sorted,
   };
+}
+
+/** A unit that runs a script of the store changes with the script's name: what is worth reading is in the script. */
+function withFollowed(difference: FileDifference, all: readonly FileDifference[]): FileDifference {
+  const [was, is] = [textOf(difference.before), textOf(difference.after)];
+  if (difference.kind !== "changed" || was === undefined || is === undefined) return difference;
+  const renamed = all.filter(
+    ({ before, after }) => before && after && before.path !== after.path && was.includes(before.path),
+  );
+  const text = renamed.reduce((told, { before, after }) => told.replaceAll(before!.path, after!.path), was);
+  return renamed.length === 0 || text !== is ? difference : { ...difference, follows: renamed.map(({ path }) => path) };
 }
 
 function pathOf({ before, after }: FileChange): string {

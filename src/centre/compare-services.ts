@@ -47,16 +47,27 @@ function reasonsOf(
     .sort(compareBytes)
     .map((name) => ({ kind: "package", package: name }));
   const dependencies = new Map([...librariesBehind(ownPackages, before), ...librariesBehind(ownPackages, after)]);
+  const told = new Set([...ownPackages].filter((name) => changed.has(name)).map((name) => sourceOf(name)));
   for (const [library, of] of sortedBy(dependencies, ([name]) => name)) {
-    if (changed.has(library)) reasons.push({ kind: "dependency", package: library, of });
+    // Parts of one source change together: one of them says it.
+    if (!changed.has(library) || told.has(sourceOf(library))) continue;
+    told.add(sourceOf(library));
+    reasons.push({ kind: "dependency", package: library, of });
   }
   const ownUnits = new Set(units.filter((change) => isOf(service, change)).map((change) => unitOf(change)));
   for (const file of files.filter((one) => isWrittenBy(service, one))) {
     const unit = unitOfFile(file.path);
+    // What only follows a file of the store is told by that file.
+    if (file.follows !== undefined && file.attributes.length === 0) continue;
     if (unit !== undefined) ownUnits.add(unit);
     else reasons.push({ kind: "configuration", path: file.path });
   }
   return [...reasons, ...[...ownUnits].sort(compareBytes).map((unit): ServiceReason => ({ kind: "unit", unit }))];
+
+  function sourceOf(name: string): string | undefined {
+    const { before: was, after: is } = packages.find((one) => one.name === name)!;
+    return (is ?? was)!.source;
+  }
 }
 
 function isOfRoot({ before, after }: PackageDifference): boolean {

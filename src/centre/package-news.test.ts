@@ -65,6 +65,14 @@ describe("news of packages", () => {
     assert.deepEqual(await newsOf([libssl("3-1")], [rebuilt]), []);
   });
 
+  it("go by the source also where packages change their names, as kernels do", async () => {
+    const kernel = (name: string, version: string) => describedPackage(name, version, { source: "openssl" });
+    const [news] = await newsOf([kernel("image-3-1", "3-1")], [kernel("image-3-2", "3-1+deb13u1")]);
+    assert.deepEqual([news?.packages, news?.cves], [["image-3-2"], ["CVE-2026-10001"]]);
+    assert.deepEqual(await newsOf([], [kernel("image-3-2", "3-1+deb13u1")]), [], "what is new has no news");
+    assert.deepEqual(await newsOf([kernel("image-3-1", "3-1")], []), []);
+  });
+
   it("of a way back tell which fixes are lost", async () => {
     const [news] = await newsOf([libssl("3-1+deb13u2")], [libssl("3-1+deb13u1")]);
     assert.deepEqual([news?.direction, ...(news?.cves ?? [])], ["loses", "CVE-2026-20001", "CVE-2026-20002"]);

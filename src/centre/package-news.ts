@@ -1,5 +1,5 @@
 import { MesoError } from "../base/error.ts";
-import { sortedBy } from "../base/order.ts";
+import { compareBytes } from "../base/order.ts";
 import { type ChangelogEntry, compareCves, cvesIn, entriesBetween } from "../debian/changelog.ts";
 import { compareVersions } from "../debian/version.ts";
 import type { ReadChangelog } from "./read-changelog.ts";
@@ -41,8 +41,9 @@ const maximumEntries = 50;
 const longestChanges = 16_384;
 
 /**
- * The changelog entries between the old and the new version of every package that changed, by source package, sorted by
- * name. What cannot be read is told as unknown: a plan does not fail for it.
+ * The changelog entries between the old and the new version of every source that packages were built from, sorted by
+ * name. A package that goes and one that comes in its place, as kernels do, are told like one that changed. What cannot
+ * be read is told as unknown: a plan does not fail for it.
  *
  * @param packages of both systems, to find what archives refer to.
  */
@@ -51,41 +52,53 @@ export async function packageNews(
   packages: readonly DescribedPackage[],
   readChangelog: ReadChangelog,
 ): Promise<PackageNews[]> {
-  const moved = changes.flatMap(({ before, after }) =>
-    before && after && compareVersions(before.sourceVersion, after.sourceVersion) !== 0 ? [{ before, after }] : [],
+  const gone = Map.groupBy(
+    changes.flatMap(({ before }) => before ?? []),
+    ({ source }) => source,
   );
-  const bySource = Map.groupBy(moved, ({ before, after }) =>
-    [after.source, before.sourceVersion, after.sourceVersion].join("\0"),
+  const came = Map.groupBy(
+    changes.flatMap(({ after }) => after ?? []),
+    ({ source }) => source,
   );
   const news: PackageNews[] = [];
-  for (const group of bySource.values()) news.push(await newsOf(group, packages, readChangelog));
-  return sortedBy(news, ({ source, before, after }) => `${source} ${before} ${after}`);
+  for (const source of [...came.keys()].sort(compareBytes)) {
+    const move = { source, before: newestOf(gone.get(source)), after: newestOf(came.get(source)) };
+    if (move.before.length === 0 || compareVersions(versionOf(move.before), versionOf(move.after)) === 0) continue;
+    news.push(await newsOf(move, packages, readChangelog));
+  }
+  return news;
 }
 
-type Move = { readonly before: DescribedPackage; readonly after: DescribedPackage };
+/** Packages of one source that left, and that came. */
+interface Move {
+  readonly source: string;
+  readonly before: readonly DescribedPackage[];
+  readonly after: readonly DescribedPackage[];
+}
+
+/** Of several versions of one source the newest counts: a system has two while something holds on to the old one. */
+function newestOf(packages: readonly DescribedPackage[] = []): DescribedPackage[] {
+  const newest = [...packages].sort((a, b) => compareVersions(b.sourceVersion, a.sourceVersion))[0];
+  return packages.filter(({ sourceVersion }) => sourceVersion === newest?.sourceVersion);
+}
+
+function versionOf([first]: readonly DescribedPackage[]): string {
+  return first!.sourceVersion;
+}
 
 async function newsOf(
-  group: readonly Move[],
+  { source, before, after }: Move,
   packages: readonly DescribedPackage[],
   readChangelog: ReadChangelog,
 ): Promise<PackageNews> {
-  const { before, after } = group[0]!;
-  const brings = compareVersions(after.sourceVersion, before.sourceVersion) > 0;
-  const [older, newer] = brings ? [before, after] : [after, before];
-  const base = {
-    source: after.source,
-    before: before.sourceVersion,
-    after: after.sourceVersion,
-    direction: brings ? "brings" : "loses",
-    packages: [...new Set(group.map((one) => one.after.name))].sort(),
-  } as const;
+  const versions = { before: versionOf(before), after: versionOf(after) };
+  const brings = compareVersions(versions.after, versions.before) > 0;
+  const [older, newer] = brings ? [versions.before, versions.after] : [versions.after, versions.before];
+  const names = [...new Set([...(brings ? after : before)].map(({ name }) => name))].sort(compareBytes);
+  const base = { source, ...versions, direction: brings ? "brings" : "loses", packages: names } as const;
   try {
-    const text = await readAnyChangelog(
-      group.map((one) => (brings ? one.after : one.before)),
-      packages,
-      readChangelog,
-    );
-    return { ...base, ...told(entriesBetween(text, older.sourceVersion, newer.sourceVersion)) };
+    const text = await readAnyChangelog(brings ? after : before, packages, readChangelog);
+    return { ...base, ...told(entriesBetween(text, older, newer)) };
   } catch (error) {
     if (!(error instanceof MesoError)) throw error;
     return { ...base, entries: [], cves: [], omitted: 0, unknown: error.problems[0]!.what };

@@ -82,7 +82,7 @@ test("a difference reads from what matters to what does not", () => {
   assert.deepEqual(lines, [
     "5 packages (1 CVE mended), 3 files, 1 account, 1 unit, kernel arguments, services: tls",
     "services:",
-    "  ~ tls (machine.ts:8:5): package openssl, libssl3 of openssl, configuration /etc/tls.conf, unit tls.service",
+    "  ~ tls (machine.ts:8:5): package openssl, configuration /etc/tls.conf, unit tls.service",
     "packages:",
     "  ↑ busybox-static 1 → 2 (in the boot path)",
     "  ↑ libssl3, openssl 3-1 → 3-1+deb13u1",
@@ -128,6 +128,19 @@ test("the way back tells what is open again; many numbers are counted", () => {
   assert.ok(lines.some((line) => line.startsWith("      opens again: CVE-2026-1000, ")));
   assert.ok(lines.some((line) => line.endsWith("and 8 more")));
   assert.ok(lines.every((line) => line.length < 130));
+});
+
+test("news of a package that comes in another's place stand behind it", () => {
+  const image = (version: string) => describedPackage(`image-${version}`, version, { source: "openssl" });
+  const one = { ...emptyDescription, packages: [image("3-1")] };
+  const other = { ...emptyDescription, systemHash: sha256("other"), packages: [image("3-1+deb13u1")] };
+  assert.deepEqual(renderDifference(compareDescriptions(one, other), news), [
+    "2 packages (1 CVE mended)",
+    "packages:",
+    "  - image-3-1 3-1",
+    "  + image-3-1+deb13u1 3-1+deb13u1",
+    "      mends (urgency high): CVE-2026-1001",
+  ]);
 });
 
 test("what cannot be known is said, and nothing where nothing changes", () => {

@@ -128,18 +128,34 @@ function packageLines(
   verbose: boolean,
 ): string[] {
   const once = new Map(packages.map((one) => [`${one.name} ${versions(one)}`, one]));
-  const groups = Map.groupBy(once.values(), (one) => groupKey(one));
-  return [...groups.values()].flatMap((group) => {
-    const { kind, before, after } = group[0]!;
+  const groups = [...Map.groupBy(once.values(), (one) => groupKey(one)).values()];
+  const newsFor = Map.groupBy(
+    news,
+    (one) =>
+      groups.find(([first]) => isAbout(one, first!, true)) ?? groups.find(([first]) => isAbout(one, first!, false)),
+  );
+  return groups.flatMap((group) => {
+    const { kind } = group[0]!;
     const part = group.every((one) => (one.after ?? one.before)!.part !== "root") ? ` (${partWords(group[0]!)})` : "";
     const names = group.map(({ name }) => name).join(", ");
-    const own = news.filter(
-      (one) =>
-        one.source === after?.source && one.before === before?.sourceVersion && one.after === after.sourceVersion,
-    );
     const head = `${marks[kind]} ${names} ${versions(group[0]!)}${part}`;
-    return [head, ...own.flatMap((one) => newsLines(one, verbose).map((line) => (line === "" ? "" : `    ${line}`)))];
+    return [
+      head,
+      ...(newsFor.get(group) ?? []).flatMap((one) =>
+        newsLines(one, verbose).map((line) => (line === "" ? "" : `    ${line}`)),
+      ),
+    ];
   });
+}
+
+/** News stand behind a package that changed, or else behind one that came in another's place. */
+function isAbout(
+  { source, before: old, after: now }: PackageNews,
+  { before, after }: PackageDifference,
+  isExact: boolean,
+): boolean {
+  if (after?.source !== source || after.sourceVersion !== now) return false;
+  return isExact ? before?.source === source && before.sourceVersion === old : before === undefined;
 }
 
 function groupKey({ name, kind, before, after }: PackageDifference): string {
@@ -190,11 +206,12 @@ function wrapped(title: string, words: readonly string[], most: number): string[
 }
 
 function fileLines(file: FileDifference, verbose: boolean): string[] {
-  const { path, kind, attributes, patch, origin } = file;
-  const words = attributes.length > 0 ? `: ${attributes.join(", ")}` : "";
+  const { path, kind, attributes, patch, origin, follows } = file;
+  const told = [...attributes, ...(follows ? [`names the new ${follows.join(", ")}`] : [])];
+  const words = told.length > 0 ? `: ${told.join(", ")}` : "";
   const head = `${marks[kind]} ${path}${words}  ${originWords(origin)}`;
   if (patch === undefined) return [head];
-  if (kind !== "changed" && !verbose) return [head];
+  if ((kind !== "changed" || follows !== undefined) && !verbose) return [head];
   return [head, ...patch.trimEnd().split("\n")];
 }
 
@@ -219,7 +236,7 @@ interface Words {
 
 function inWords({ name, details }: Words): string {
   const told = Object.entries(details).filter(([, value]) => value !== "");
-  return `${name} (${told.map(([title, value]) => `${title} ${value}`).join(", ")})`;
+  return told.length === 0 ? name : `${name} (${told.map(([title, value]) => `${title} ${value}`).join(", ")})`;
 }
 
 function userWords(user: DescribedUser): Words {
@@ -289,9 +306,9 @@ function checkWords(check: ManifestCheck): Words {
     check.kind === "unit-active"
       ? `${check.unit} is active`
       : check.kind === "port-answers"
-        ? `${check.protocol} ${check.port} answers`
+        ? `${check.protocol} port ${check.port} answers`
         : check.command.join(" ");
-  return { name: `${check.service}: ${check.name}`, details: { see: what } };
+  return { name: `${check.service}: ${check.name}`, details: { see: what === check.name ? "" : what } };
 }
 
 function wishLines(wishes: SystemDifference["wishes"]): string[] {

@@ -61,6 +61,8 @@ export interface FileDifference extends Change<DescribedFile> {
   readonly patch?: string;
   /** What else differs, in words: `mode 0644 → 0600`. */
   readonly attributes: readonly string[];
+  /** Where the texts differ in nothing but the new names of files of the store: the paths by which those are told. */
+  readonly follows?: readonly string[];
   /** Links at `path` and elsewhere that only follow the file of the store to its new name. */
   readonly links: readonly Change<DescribedFile>[];
 }
