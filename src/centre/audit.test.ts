@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { MesoError } from "../base/error.ts";
 import { prepareSystem } from "../build/prepare.ts";
@@ -14,6 +15,7 @@ import { openssh } from "../services/index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { type AuditTools, audit, auditTools } from "./audit.ts";
 import { auditCve } from "./audit-cve.ts";
+import { channelOffers } from "./channel-offer.ts";
 import { describeSystem } from "./describe-system.ts";
 import { renderAudit, renderCveAudit } from "./render-audit.ts";
 import { describedPackage, emptyDescription } from "./system-description.testing.ts";
@@ -289,5 +291,18 @@ describe("with Debian's own indices and archives", () => {
         ["then", "affected"],
       ],
     );
+  });
+
+  it("what mirrors offer now is looked at without touching the lock", async () => {
+    const lock = readFileSync(session.lockFile);
+    const offerFor = channelOffers(session, "now");
+    const offer = await offerFor(emptyDescription);
+    assert.deepEqual(readFileSync(session.lockFile), lock);
+    const pinned = await channelOffers(session, "pinned")(emptyDescription);
+    for (const { suite, date } of offer.suites) {
+      assert.ok(date >= pinned.suites.find((one) => one.suite === suite)!.date, suite);
+    }
+    assert.ok(offer.sources.get("openssl")!.length > 0 && offer.index.versions("openssl").length > 0);
+    assert.equal(await offerFor({ ...emptyDescription, hostName: "other" }), offer, "asked once for all machines");
   });
 });
