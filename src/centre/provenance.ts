@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { hostname, userInfo } from "node:os";
 import { promisify } from "node:util";
 import { sha256 } from "../base/hash.ts";
+import { programVersion } from "../base/version.ts";
 
 /** Where an image's program came from: written on the image, never into it. */
 export interface Provenance {
@@ -15,11 +16,11 @@ export interface Provenance {
   readonly lockHash: string;
 }
 
-export async function provenance(folder: string, lock: Uint8Array, version: string): Promise<Provenance> {
+export async function provenance(folder: string, lock: Uint8Array): Promise<Provenance> {
   const [commit, changes] = await Promise.all([git(folder, "rev-parse", "HEAD"), git(folder, "status", "--porcelain")]);
   return {
     ...(commit !== undefined && /^[0-9a-f]{40,64}$/.test(commit) ? { commit, isClean: changes === "" } : {}),
-    builder: `${userName()}@${hostname()}, mesoforge ${version}`,
+    builder: `${userName()}@${hostname()}, mesoforge ${programVersion}`,
     lockHash: sha256(lock),
   };
 }

@@ -10,6 +10,71 @@ export interface CommandName {
 /** Every verb, in the order that the overview shows them. */
 export const commandNames: readonly CommandName[] = [
   {
+    words: ["up"],
+    summary: "build, try and start a whole centre",
+    load: async () => (await import("./commands/up.ts")).up,
+  },
+  {
+    words: ["plan"],
+    summary: "say what a deployment would do, and why",
+    load: async () => (await import("./commands/plan.ts")).plan,
+  },
+  {
+    words: ["deploy"],
+    summary: "bring machines to what the program says",
+    load: async () => (await import("./commands/deploy.ts")).deploy,
+  },
+  {
+    words: ["down"],
+    summary: "shut machines down",
+    load: async () => (await import("./commands/down.ts")).down,
+  },
+  {
+    words: ["publish"],
+    summary: "write the images of machines into the pool",
+    load: async () => (await import("./commands/publish.ts")).publish,
+  },
+  {
+    words: ["verify"],
+    summary: "try candidates in QEMU and record the verdict",
+    load: async () => (await import("./commands/verify.ts")).verify,
+  },
+  {
+    words: ["promote"],
+    summary: "give verified candidates the names that hypervisors attach",
+    load: async () => (await import("./commands/promote.ts")).promote,
+  },
+  {
+    words: ["diff"],
+    summary: "compare two systems: packages, files, services",
+    load: async () => (await import("./commands/diff.ts")).diff,
+  },
+  {
+    words: ["explain"],
+    summary: "tell which package or line of the program made a path",
+    load: async () => (await import("./commands/explain.ts")).explain,
+  },
+  {
+    words: ["audit"],
+    summary: "tell which machines run what the channel has fixes for",
+    load: async () => (await import("./commands/audit.ts")).auditCommand,
+  },
+  {
+    words: ["console"],
+    summary: "tie this terminal to a machine's serial console",
+    load: async () => (await import("./commands/console.ts")).consoleCommand,
+  },
+  {
+    words: ["ssh"],
+    summary: "log in to a machine",
+    load: async () => (await import("./commands/ssh.ts")).ssh,
+  },
+  {
+    words: ["unlock"],
+    summary: "take the lease away from who works on the pool",
+    load: async () => (await import("./commands/unlock.ts")).unlock,
+  },
+  {
     words: ["system", "image"],
     summary: "build a disk image and write it to a file",
     load: async () => (await import("./commands/system-image.ts")).systemImage,

@@ -36,8 +36,8 @@ async function dispatch(words: readonly string[], signal: AbortSignal): Promise<
     return first === undefined ? exitCodes.usage : exitCodes.success;
   }
   if (first === "--version") {
-    const { default: manifest } = await import("../../package.json", { with: { type: "json" } });
-    process.stdout.write(`${manifest.version}\n`);
+    const { programVersion } = await import("../base/version.ts");
+    process.stdout.write(`${programVersion}\n`);
     return exitCodes.success;
   }
   const { command, rest } = findCommand(commandNames, words);

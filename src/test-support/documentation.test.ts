@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { openSystem } from "../build/open-system.ts";
+import { openCentre } from "../centre/open-centre.ts";
 import { lowerSystem } from "../system/lower.ts";
 import { projectFolder } from "./meso-process.ts";
 
@@ -14,7 +15,7 @@ mkdirSync(cache, { recursive: true });
 const folder = mkdtempSync(join(cache, "documentation-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const programs = ["README.md", "docs/language.md"].flatMap((page) =>
+const programs = ["README.md", "docs/language.md", "docs/centres.md"].flatMap((page) =>
   examplesOf(readFileSync(join(projectFolder, page), "utf8")).map((text, i) => {
     const file = join(folder, `${page.replace(/\W/g, "-")}-${i + 1}.ts`);
     writeFileSync(file, text);
@@ -28,8 +29,11 @@ describe("what the documents show", () => {
   });
 
   for (const { name, file } of programs) {
-    it(`makes a system: ${name}`, async () => {
-      assert.ok(lowerSystem(await openSystem(file)).hostName);
+    it(`makes a system, or a centre of them: ${name}`, async () => {
+      const systems = readFileSync(file, "utf8").includes("export default centre(")
+        ? Object.values((await openCentre(file)).centre.machines).map(({ os }) => os)
+        : [await openSystem(file)];
+      for (const os of systems) assert.ok(lowerSystem(os).hostName);
     });
   }
 

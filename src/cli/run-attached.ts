@@ -1,0 +1,14 @@
+import { spawn } from "node:child_process";
+import { failure } from "../base/error.ts";
+
+/** Runs a program on this terminal until it ends. Gives its exit code. */
+export function runAttached([program, ...words]: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program!, words, { stdio: "inherit" });
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      const isMissing = error.code === "ENOENT";
+      reject(isMissing ? failure("no-program", `${program} is not installed here`) : error);
+    });
+    child.once("close", (code, signal) => resolve(signal ? 128 : (code ?? 1)));
+  });
+}
