@@ -1,4 +1,7 @@
-import manifest from "../../package.json" with { type: "json" };
+import { readFileSync } from "node:fs";
 
 /** Of this program, as package.json has it. */
-export const programVersion: string = manifest.version;
+export function programVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return (manifest as { version: string }).version;
+}

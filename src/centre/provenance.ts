@@ -20,7 +20,7 @@ export async function provenance(folder: string, lock: Uint8Array): Promise<Prov
   const [commit, changes] = await Promise.all([git(folder, "rev-parse", "HEAD"), git(folder, "status", "--porcelain")]);
   return {
     ...(commit !== undefined && /^[0-9a-f]{40,64}$/.test(commit) ? { commit, isClean: changes === "" } : {}),
-    builder: `${userName()}@${hostname()}, mesoforge ${programVersion}`,
+    builder: `${userName()}@${hostname()}, mesoforge ${programVersion()}`,
     lockHash: sha256(lock),
   };
 }

@@ -37,7 +37,7 @@ async function dispatch(words: readonly string[], signal: AbortSignal): Promise<
   }
   if (first === "--version") {
     const { programVersion } = await import("../base/version.ts");
-    process.stdout.write(`${programVersion}\n`);
+    process.stdout.write(`${programVersion()}\n`);
     return exitCodes.success;
   }
   const { command, rest } = findCommand(commandNames, words);

@@ -11,7 +11,7 @@ export const explain: Command = {
   maximumPositionals: 2,
   options: centreOptions,
   examples: ["explain /etc/ssh/sshd_config web/one", "explain /usr/bin/awk web/one@program"],
-  details: `Which package, or which service and line of the program, made a path. ${systemReferences}`,
+  details: `Which package, or which service and line of the program, made a path.\n${systemReferences}`,
   run: (context) =>
     withPreparedCentre(context, async (work) => {
       const [path, reference] = context.positionals as [string, string];
