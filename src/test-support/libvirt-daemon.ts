@@ -22,7 +22,7 @@ export interface LibvirtDaemon {
  * process ends with this one, however that ends; the kernel ends everything in it at once, machines included.
  */
 export async function startLibvirt(): Promise<LibvirtDaemon> {
-  const folder = mkdtempSync(join(tmpdir(), "meso-libvirt-"));
+  const folder = mkdtempSync(join(tmpdir(), "meso-lv-"));
   const isRoot = process.getuid?.() === 0;
   writeSettings(folder, isRoot);
   const child = spawn("bwrap", [...namespaces(folder, isRoot), "--", "/bin/sh", "-c", daemons], {
@@ -31,7 +31,7 @@ export async function startLibvirt(): Promise<LibvirtDaemon> {
       ...process.env,
       LC_ALL: "C",
       XDG_RUNTIME_DIR: join(folder, "run"),
-      XDG_CONFIG_HOME: join(folder, "config"),
+      XDG_CONFIG_HOME: join(folder, "etc"),
       XDG_CACHE_HOME: join(folder, "cache"),
       XDG_DATA_HOME: join(folder, "data"),
     },
@@ -74,7 +74,7 @@ const daemons = "virtlogd & libvirtd & wait";
 
 /** As root, libvirt's places are compiled in: ours are mounted on them. For others they follow from XDG_*. */
 function namespaces(folder: string, isRoot: boolean): string[] {
-  const places = { run: "/run", config: "/etc", cache: "/var/cache", data: "/var/lib", log: "/var/log" };
+  const places = { run: "/run", etc: "/etc", cache: "/var/cache", data: "/var/lib", log: "/var/log" };
   return [
     ...["--die-with-parent", "--unshare-pid", "--unshare-ipc", "--dev-bind", "/", "/", "--proc", "/proc"],
     ...(isRoot
@@ -90,16 +90,16 @@ function namespaces(folder: string, isRoot: boolean): string[] {
 
 /** QEMU runs as whoever runs the tests, unconfined: nothing here needs systemd, a bus, polkit or cgroups. */
 function writeSettings(folder: string, isRoot: boolean): void {
-  for (const name of ["run", "config", "cache", "data", "log"]) {
+  for (const name of ["run", "etc", "cache", "data", "log"]) {
     mkdirSync(join(folder, name, "libvirt"), { recursive: true });
   }
   const qemu = [
     ...['security_driver = "none"', "cgroup_controllers = []", "namespaces = []", "remember_owner = 0"],
     ...(isRoot ? ['user = "root"', 'group = "root"', "dynamic_ownership = 0"] : []),
   ];
-  writeFileSync(join(folder, "config/libvirt/qemu.conf"), `${qemu.join("\n")}\n`);
+  writeFileSync(join(folder, "etc/libvirt/qemu.conf"), `${qemu.join("\n")}\n`);
   const daemon = ["listen_tls = 0", 'auth_unix_ro = "none"', 'auth_unix_rw = "none"'];
-  writeFileSync(join(folder, "config/libvirt/libvirtd.conf"), `${daemon.join("\n")}\n`);
+  writeFileSync(join(folder, "etc/libvirt/libvirtd.conf"), `${daemon.join("\n")}\n`);
 }
 
 async function untilAnswering(socket: string, child: ChildProcess): Promise<void> {

@@ -125,7 +125,7 @@ const lockPatienceMilliseconds = 60_000;
 /** Ours alone: in a folder of somebody else's, a lock says nothing. */
 function lockFolder(): string {
   const { uid } = userInfo();
-  const folder = join(process.env.XDG_RUNTIME_DIR ?? tmpdir(), `meso-libvirt-${uid}`);
+  const folder = join(process.env.XDG_RUNTIME_DIR || tmpdir(), `meso-libvirt-${uid}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const found = lstatSync(folder);
   if (found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0) return folder;

@@ -265,7 +265,7 @@ describe("libvirt, in detail", { timeout: 120_000 }, () => {
 
   test("a QEMU that dies leaves a machine that is off; a transient one is told as such, and gone when off", async () => {
     // The only one of that name on this host, whoever else runs this test.
-    const name = `fragile-${process.pid}`;
+    const name = `dies-${process.pid}`;
     const id = { name };
     await driver.define(spec(name));
     await driver.powerOn(id, 30);
