@@ -1,15 +1,25 @@
 import { MesoError, type Problem } from "../../base/error.ts";
+import type { HypervisorNeeds } from "../hypervisor.ts";
 import { findProgram } from "../qemu-program.ts";
+import { checkedName } from "./domain.ts";
 import { missing, type Virsh } from "./virsh.ts";
 import { attribute, child, parseXml } from "./xml.ts";
 
-/** Everything that is missing, all at once: programs, connection and rights, version, the Ceph user's secret. */
-export async function checkLibvirt(virsh: Virsh, cephSecret: string | undefined): Promise<readonly Problem[]> {
+/** Everything that is missing, all at once: programs, connection and rights, version, the Ceph user's secret, names. */
+export async function checkLibvirt(
+  virsh: Virsh,
+  cephSecret: string | undefined,
+  { machines }: HypervisorNeeds,
+): Promise<readonly Problem[]> {
   if (findProgram("virsh") === undefined) return missing().problems;
-  const version = await told(() => virsh.run(["version"], { seconds: 30 }));
+  const version = await told(() => virsh.run(["version", "--daemon"], { seconds: 30 }));
   if (typeof version !== "string") return version;
   const problems = [...oldVersion(version, virsh.uri)];
   if (cephSecret !== undefined) problems.push(...(await secretProblems(virsh, cephSecret)));
+  for (const { name } of machines) {
+    const accepted = await told(async () => checkedName(name));
+    if (typeof accepted !== "string") problems.push(...accepted);
+  }
   return problems;
 }
 
@@ -26,11 +36,15 @@ async function told(ask: () => Promise<string>): Promise<string | readonly Probl
 /** Debian 12 brings 9.0, Ubuntu 22.04 8.0; older ones are not tried. */
 const oldestVersion = 8;
 
+/** Of virsh here, and of the daemon there. */
 function oldVersion(text: string, uri: string): Problem[] {
-  const found = /^Using library: libvirt (\d+)\.\S+$/m.exec(text);
-  if (found && Number(found[1]) >= oldestVersion) return [];
-  const what = `libvirt at ${uri} is too old: ${found?.[0] ?? "it does not tell its version"}`;
-  return [{ code: "invalid-setting", what, expected: `libvirt ${oldestVersion}.0 or newer` }];
+  const tools = { virsh: /^Using library: libvirt (\d+)\./m, "the daemon": /^Running against daemon: (\d+)\./m };
+  return Object.entries(tools).flatMap(([name, pattern]) => {
+    const found = pattern.exec(text)?.[1];
+    if (Number(found ?? 0) >= oldestVersion) return [];
+    const what = `${name} of libvirt at ${uri} is of version ${found ?? "unknown"}`;
+    return [{ code: "invalid-setting", what, expected: `libvirt ${oldestVersion}.0 or newer` }];
+  });
 }
 
 /** That it is there and for Ceph; its value is nobody's business, not even ours. */

@@ -32,7 +32,7 @@ export function libvirtDriver({ uri, cephSecret, domainType }: LibvirtOptions): 
   return {
     kind: "libvirt",
     title: `libvirt at ${uri}`,
-    check: () => checkLibvirt(connection, cephSecret),
+    check: (needs) => checkLibvirt(connection, cephSecret, needs),
     list: async () => (await readDomains(connection)).map(({ state }) => state),
     inspect: async (id) => (await readDomain(connection, id.name))?.state,
     define: (spec) => alone(spec.id, () => define(connection, spec, domainType)),

@@ -298,6 +298,8 @@ describe("libvirt, in detail", { timeout: 120_000 }, () => {
     await connection.run(["secret-undefine", uuid]);
     await connection.run(["secret-define", "/dev/stdin"], { input: secretXml("ceph", "<name>meso</name>") });
     assert.deepEqual(await withSecret.check(needs), []);
+    const names = [{ name: "12" }, { name: "fine" }, { name: uuid }];
+    assert.equal((await withSecret.check({ ...needs, machines: names })).length, 2);
     const nowhere = libvirtDriver({ uri: `qemu:///system?socket=${join(folder, "none")}` });
     assert.equal((await nowhere.check(needs))[0]!.code, "hypervisor-unreachable");
     await assert.rejects(nowhere.list(), { code: "hypervisor-unreachable" });

@@ -31,6 +31,8 @@ interface Rule {
 
 /** The first that matches counts: what happened to the connection comes before what it was used for. */
 const rules: readonly Rule[] = [
+  // What follows are the machine's own words, which may be anything.
+  { pattern: /unable to execute QEMU agent command/, code: "agent-refused" },
   {
     pattern:
       /failed to connect to the hypervisor[\s\S]*(Permission denied|authentication|access denied)|Host key verification/i,
@@ -64,13 +66,19 @@ const rules: readonly Rule[] = [
     code: "disk-in-use",
   },
   {
-    pattern: /unable to execute QEMU agent command/,
-    code: "agent-refused",
-  },
-  {
     pattern: /guest agent is not|guest agent (not available|command timed out)|Guest agent disappeared/i,
     code: "agent-silent",
     hint: "look at the machine's console; add the guest agent's service to the system",
+  },
+  {
+    pattern: /error connecting: /,
+    code: "task-failed",
+    hint: "Ceph lets nobody in: is cephSecret given, its value set as base64, and may the user use the pool (docs/libvirt.md)?",
+  },
+  {
+    pattern: /Cannot access storage file|Could not open .*Permission denied/,
+    code: "task-failed",
+    hint: "the hypervisor must see the file under the same path, and its user must be able to search every folder on the way",
   },
   { pattern: /already exists with uuid|is already defined with uuid|already (exists|active) as/i, code: "conflict" },
   {

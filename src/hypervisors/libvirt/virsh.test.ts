@@ -143,7 +143,11 @@ test("virsh: libvirt's words become the closed set of errors", () => {
     "invalid-setting",
   );
   assert.equal(code("XML error: Invalid boot order"), "invalid-setting");
+  assert.equal(code("unable to execute QEMU agent command 'x': failed to get domain 'a'"), "agent-refused");
   assert.equal(code("something else"), "task-failed");
+  const hint = (words: string) => virshFailure(words, { uri: "u", changes: true }).problems[0]!.hint ?? "";
+  assert.match(hint("error: internal error: process exited: error connecting: Invalid argument"), /as base64/);
+  assert.match(hint("error: Cannot access storage file '/a' (as uid:64055): Permission denied"), /search every folder/);
   const hostile = virshFailure(`error: \x1b[2J\x07${"x".repeat(5000)}`, { uri: "u", changes: false });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be left
   assert.ok(hostile.message.length < 1200 && !/[\x00-\x1f]/.test(hostile.message));
@@ -164,4 +168,20 @@ test("driver: names that libvirt would take for something else are refused", asy
   ]) {
     await assert.rejects(driver.inspect({ name }), { code: "invalid-setting" }, name);
   }
+});
+
+test("check: an old virsh or daemon is told", async () => {
+  const versions = (library: string, daemon: string) =>
+    fake(`echo 'Using library: libvirt ${library}'; echo 'Running against daemon: ${daemon}'`);
+  const driver = libvirtDriver({ uri: "qemu:///system" });
+  const check = async () => (await driver.check({ machines: [], storages: [], defines: true })).map(({ what }) => what);
+  versions("8.0.0", "10.3.0");
+  assert.deepEqual(await check(), []);
+  versions("7.10.0", "6.0.0");
+  assert.deepEqual(await check(), [
+    "virsh of libvirt at qemu:///system is of version 7",
+    "the daemon of libvirt at qemu:///system is of version 6",
+  ]);
+  fake("echo hello");
+  assert.equal((await check()).length, 2);
 });
