@@ -20,7 +20,10 @@ const marginSeconds = 10;
  * Takes the lease and renews it in the background.
  * @throws MesoError `lease-held` with holder, age and purpose.
  */
-export async function takeLease(hands: Hands, purpose: string): Promise<LeaseKeeper> {
+export async function takeLease(
+  hands: Pick<Hands, "pool" | "clock" | "holder">,
+  purpose: string,
+): Promise<LeaseKeeper> {
   const { pool, clock, holder } = hands;
   const since = clock.now();
   const end = new AbortController();

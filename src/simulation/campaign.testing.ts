@@ -8,6 +8,7 @@ import { type Actor, actor, type Fault } from "./actor.ts";
 import { cutPower, start, systemOf } from "./guest.ts";
 import { watchInvariants } from "./invariants.testing.ts";
 import { simulatedHands } from "./simulated-hands.ts";
+import { nextVersion } from "./simulated-hypervisor.ts";
 import { type Story, story } from "./story.testing.ts";
 import { imageIn, machineKey, simulatedVolume } from "./world.ts";
 
@@ -210,7 +211,7 @@ function meddle(told: Story, trace: string[]): void {
         }
       }
       if (!machine) return;
-      if (kind === "settings") machine.version++;
+      if (kind === "settings") machine.version = nextVersion(machine.version);
       if (kind === "off" && machine.power === "on") cutPower(world, machine);
       if (kind === "crash" && machine.power === "on") {
         machine.power = "crashed";

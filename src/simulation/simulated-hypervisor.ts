@@ -71,7 +71,7 @@ export function newMachine(spec: MachineSpec): SimulatedMachine {
     guest: "down",
     slots: new Map(),
     staged: new Map(),
-    version: 1,
+    version: "1",
     hasAgent: true,
     node: spec.node,
     managedBy: undefined,
@@ -79,6 +79,11 @@ export function newMachine(spec: MachineSpec): SimulatedMachine {
     starts: 0,
     commands: [],
   };
+}
+
+export function nextVersion(version: string): string {
+  const [, name, count] = /^(.*?)(?:\+(\d+))?$/s.exec(version)!;
+  return `${name}+${Number(count ?? 0) + 1}`;
 }
 
 /** A power-off as the hypervisor does it: by itself, to the end. */
@@ -124,7 +129,7 @@ function define(world: World, spec: MachineSpec): void {
   }
   if (existing.power !== "off") throw failure("conflict", `${spec.id.name} is ${existing.power}`);
   existing.spec = spec;
-  existing.version++;
+  existing.version = nextVersion(existing.version);
 }
 
 function attach(
@@ -137,8 +142,8 @@ function attach(
 ): string {
   const volume = volumeName(disk);
   const held = machine.slots.get(slot);
-  if (held?.volume === volume) return `${machine.version}`;
-  if (`${machine.version}` !== expected) throw failure("conflict", `${machine.id.name} has been changed`);
+  if (held?.volume === volume) return machine.version;
+  if (machine.version !== expected) throw failure("conflict", `${machine.id.name} has been changed`);
   if (machine.power !== "off") throw failure("conflict", `${machine.id.name} is ${machine.power}`);
   const image = volume.slice("simulated:".length);
   if (!world.images.has(image)) throw failure("invalid-setting", `${image} is not in the pool`);
@@ -146,8 +151,8 @@ function attach(
   if (openers.length > 0) throw failure("disk-in-use", `${image} is open: ${openers.join(", ")}`);
   // Options of a slot stay as they are, whatever disk is in it.
   machine.slots.set(slot, { volume, options: held?.options ?? `serial=${serial ?? ""}` });
-  machine.version++;
-  return `${machine.version}`;
+  machine.version = nextVersion(machine.version);
+  return machine.version;
 }
 
 function volumeName(disk: DiskLocation): string {
@@ -159,7 +164,7 @@ function stateOf(machine: SimulatedMachine): MachineState {
   return {
     id,
     power,
-    version: `${version}`,
+    version,
     slots: new Map([...slots].map(([slot, { volume, options }]) => [slot, { volume, raw: `${volume},${options}` }])),
     staged: new Map(staged),
     detached: [],
@@ -180,15 +185,19 @@ function simulatedAgent(world: World, actor: Actor, id: MachineId): GuestAgent {
     }
     return found;
   };
-  const ask = <T>(verb: string, effect: () => T) =>
-    actor.call({ verb, of: "hypervisor", seconds: seconds.read, effect });
+  const ask = <T>(verb: string, effect: () => T, took = seconds.read) =>
+    actor.call({ verb, of: "hypervisor", seconds: took, effect });
   return {
     ping: () => ask("ping", () => void machine()),
     exec: (argv) =>
-      ask("exec", () => {
-        machine().commands.push(argv);
-        return { exitCode: 0, stdout: "", stderr: "" };
-      }),
+      ask(
+        "exec",
+        () => {
+          machine().commands.push(argv);
+          return { exitCode: 0, stdout: "", stderr: "" };
+        },
+        world.commandSeconds,
+      ),
     readFile: () =>
       ask("read-file", () => {
         machine();

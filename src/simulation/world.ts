@@ -20,6 +20,8 @@ export interface World {
   readonly watchers: ((event: WorldEvent) => void)[];
   /** Bytes that are left; publishing takes some. */
   freeBytes: number;
+  /** Seconds that a command takes which an agent runs: a drain, mostly. */
+  commandSeconds: number;
 }
 
 export interface SimulatedImage {
@@ -39,7 +41,8 @@ export interface SimulatedMachine {
   guest: "down" | "booting" | "up" | "dead";
   readonly slots: Map<string, SimulatedSlot>;
   readonly staged: Map<string, string>;
-  version: number;
+  /** Another after each change of the configuration. */
+  version: string;
   hasAgent: boolean;
   node: string | undefined;
   managedBy: "ha" | undefined;
@@ -104,6 +107,7 @@ export function emptyWorld(
     behaviour,
     watchers: [],
     freeBytes: Number.POSITIVE_INFINITY,
+    commandSeconds: 0.05,
   };
 }
 
