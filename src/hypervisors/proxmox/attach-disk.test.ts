@@ -57,6 +57,17 @@ test("a boot disk changed under a machine that was started meanwhile: the 400 le
     assert.ok(emulator.heard.some(({ parameters }) => parameters.revert === "scsi0"));
   }));
 
+test("without hotplug of disks the same change is taken and only waits: it is taken back, too", () =>
+  withCluster({}, async ({ driver, connect, emulator, machine, id, disk }) => {
+    machine.keys.set("hotplug", "network,usb");
+    const { version } = (await driver.inspect(id))!;
+    emulator.fault({ method: "PUT", path: /config$/, kind: "meanwhile", happens: () => connect().powerOn(id, 5) });
+    const attach = driver.attach(id, "scsi0", disk("vm-127-root-202309242151"), version);
+    await assert.rejects(attach, { code: "conflict", message: /does not hold.*although Proxmox took the change/ });
+    assert.equal(machine.keys.get("scsi0"), oldRoot);
+    assert.equal(machine.pending.size, 0);
+  }));
+
 test("a change left pending by somebody is shown, and no disk is exchanged beside it", () =>
   withCluster({}, async ({ driver, machine, id, disk }) => {
     machine.pending.set("scsi0", newRoot);

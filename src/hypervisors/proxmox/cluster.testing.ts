@@ -9,6 +9,7 @@ import { type PretendHardware, pretendHardware } from "../../test-support/proxmo
 import { memoryStorage } from "../../test-support/proxmox-emulator/storages.ts";
 import type { WorldSeconds } from "../../test-support/proxmox-emulator/world.ts";
 import type { MachineId } from "../hypervisor.ts";
+import { type ProxmoxApi, proxmoxApi } from "./api.ts";
 import { proxmoxDriver } from "./proxmox-driver.ts";
 import type { ProxmoxOptions } from "./proxmox-options.ts";
 
@@ -19,6 +20,7 @@ export interface TestCluster {
   readonly driver: ReturnType<typeof proxmoxDriver>;
   /** Another driver on the same cluster. */
   readonly connect: (more?: Partial<ProxmoxOptions>) => ReturnType<typeof proxmoxDriver>;
+  readonly api: ProxmoxApi;
   readonly machine: MachineRecord;
   readonly id: MachineId;
   /** Images of the storage `ceph`, by name; sizes in bytes. */
@@ -59,23 +61,25 @@ export async function withCluster(
   });
   const token = emulator.makeToken(options.token ?? { privilegeSeparation: false });
   const drivers: ReturnType<typeof proxmoxDriver>[] = [];
+  const usual: ProxmoxOptions = {
+    ...{ urls: emulator.urls, token, certificateAuthority: emulator.certificateAuthority, parallelPerNode: 4 },
+    ...{ pauses: { first: 0.01, longest: 0.1 }, ...options.driver },
+  };
+  const api = proxmoxApi(usual);
   const connect: TestCluster["connect"] = (more = {}) => {
-    const driver = proxmoxDriver({
-      ...{ urls: emulator.urls, token, certificateAuthority: emulator.certificateAuthority, parallelPerNode: 4 },
-      ...{ pauses: { first: 0.01, longest: 0.1 }, ...options.driver, ...more },
-    });
+    const driver = proxmoxDriver({ ...usual, ...more });
     drivers.push(driver);
     return driver;
   };
   const machine = emulator.addMachine(127, usualMachine);
   try {
     await body({
-      ...{ emulator, hardware, driver: connect(), connect, machine, images, folder: join(folder, "127") },
+      ...{ emulator, hardware, driver: connect(), connect, api, machine, images, folder: join(folder, "127") },
       id: { name: "worker-001", vmid: 127 },
       disk: (image) => ({ kind: "rbd", pool: "vms", image, user: "admin", storage: "ceph" }),
     });
   } finally {
-    for (const driver of drivers) driver.close();
+    for (const each of [api, ...drivers]) each.close();
     await emulator.close();
     rmSync(folder, { recursive: true, force: true });
   }

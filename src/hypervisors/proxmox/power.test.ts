@@ -56,10 +56,12 @@ test("a paused machine cannot shut down: resumed by powerOn, cut by force; a cra
 test("a start that fails behind its 200 is an error with the task's name and its log", () =>
   withCluster({}, async ({ driver, emulator, hardware, images, id }) => {
     hardware.guest(127).startFails = "QEMU exited with code 1";
-    await assert.rejects(driver.powerOn(id, 5), {
+    const start = performance.now();
+    await assert.rejects(driver.powerOn(id, 60), {
       code: "task-failed",
       message: /start failed: QEMU exited with code 1[\s\S]*UPID:pve1:.*:qmstart:127:[\s\S]*log: TASK ERROR/,
     });
+    assert.ok(performance.now() - start < 10_000, "nothing is waited for");
     assert.equal((await driver.inspect(id))!.power, "off");
     images.delete("vm-127-root-202301010000");
     await assert.rejects(driver.powerOn(id, 5), { message: /No such file or directory/ });
@@ -86,6 +88,27 @@ test("WARNINGS is a success, and the log is heard", async () => {
     lines.join("\n"),
   );
 });
+
+test("how a task ended: warnings are no failure, and a worker that vanished is neither", () =>
+  withCluster({}, async ({ api, emulator, machine, id }) => {
+    machine.keys.set("bios", "ovmf");
+    const path = { node: "pve1", vmid: 127 };
+    await api.run("POST /nodes/{node}/qemu/{vmid}/status/start", path, {}, 5);
+    assert.equal(emulator.tasks.all().at(-1)!.exitStatus, "WARNINGS: 1");
+    const vanish = () => {
+      emulator.tasks.all().at(-1)!.exitStatus = "unexpected status";
+    };
+    emulator.fault({ method: "GET", path: /tasks/, kind: "meanwhile", happens: vanish });
+    const stopped = api.run("POST /nodes/{node}/qemu/{vmid}/status/stop", path, {}, 5);
+    await assert.rejects(stopped, { code: "unknown-outcome", message: new RegExp(`qmstop:${id.vmid}`) });
+  }));
+
+test("somebody who starts the machine first has done what was wished", () =>
+  withCluster({}, async ({ driver, connect, emulator, id }) => {
+    emulator.fault({ method: "POST", path: /start$/, kind: "meanwhile", happens: () => connect().powerOn(id, 5) });
+    await driver.powerOn(id, 5);
+    assert.ok(emulator.tasks.all().some(({ exitStatus }) => exitStatus === "VM 127 already running"));
+  }));
 
 test("the end of a long log is shown, not its beginning", () =>
   withCluster({}, async ({ driver, emulator, hardware, id }) => {

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { clusterCertificates } from "../../test-support/proxmox-emulator/certificate.ts";
 import { oldRoot, withCluster } from "./cluster.testing.ts";
+import { proxmoxDriver } from "./proxmox-driver.ts";
 
 /** The smallest role that swaps, on release 9 and 8. */
 const swapper = (version: 8 | 9) => ({
@@ -68,6 +72,34 @@ test("one node away does not hide the others, and its machines do not look as if
     assert.deepEqual([near!.id.vmid, near!.power], [127, "off"]);
     assert.deepEqual([far!.id.vmid, far!.power, far!.busy], [200, "changing", "its node pve2 does not answer"]);
   }));
+
+test("a list that lags behind hides nobody: the machine itself is asked for on each node", () =>
+  withCluster({ nodes: ["pve1", "pve2"] }, async ({ driver, machine, id }) => {
+    machine.isListed = false;
+    machine.node = "pve2";
+    assert.equal((await driver.inspect(id))!.node, "pve2");
+  }));
+
+test("releases before 8 are refused in words", async () => {
+  const { leaves } = clusterCertificates(["pve1"]);
+  const { key, certificate: cert, fingerprint } = leaves[0]!;
+  const answers: Readonly<Record<string, unknown>> = { "/version": { version: "7.4-17" }, "/nodes": [] };
+  const server = createServer({ key, cert }, ({ url }, response) => {
+    response.end(JSON.stringify({ data: answers[url!.replace("/api2/json", "")] ?? {} }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const urls = [`https://localhost:${(server.address() as AddressInfo).port}`];
+  const token = "root@pam!deploy=01234567-89ab-cdef-0123-456789abcdef";
+  const driver = proxmoxDriver({ urls, token, fingerprint, parallelPerNode: 1 });
+  const problems = await driver.check({ machines: [], storages: [], defines: false });
+  assert.deepEqual(
+    problems.map(({ code }) => code),
+    ["invalid-setting", "hypervisor-unreachable"],
+  );
+  assert.match(problems[0]!.what, /7\.4-17/);
+  driver.close();
+  server.close();
+});
 
 test("a machine that moves to another node is followed", () =>
   withCluster({ nodes: ["pve1", "pve2"] }, async ({ driver, machine, id }) => {

@@ -38,7 +38,7 @@ export const clusterOperations: Readonly<Record<string, Operation>> = {
       ? []
       : [...world.machines.values()]
           // Without the privilege there is nothing, and no word of it.
-          .filter(({ vmid }) => identity.privileges(`/vms/${vmid}`).has("VM.Audit"))
+          .filter(({ isListed, vmid }) => isListed && identity.privileges(`/vms/${vmid}`).has("VM.Audit"))
           .map((machine) => ({
             id: `qemu/${machine.vmid}`,
             type: "qemu",

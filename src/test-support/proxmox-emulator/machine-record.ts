@@ -9,6 +9,8 @@ import { parseProperties } from "./validate.ts";
 export interface MachineRecord {
   readonly vmid: number;
   node: string;
+  /** Whether the list of the cluster's resources has heard of it already. */
+  isListed: boolean;
   readonly keys: Map<string, string>;
   /** The section of the file that waits for the next start. */
   readonly pending: Map<string, string>;
@@ -25,7 +27,7 @@ export interface MachineRecord {
 
 export function machineRecord(vmid: number, node: string, keys: Readonly<Record<string, string>> = {}): MachineRecord {
   return {
-    ...{ vmid, node, keys: new Map(Object.entries(keys)), pending: new Map(), removing: new Set() },
+    ...{ vmid, node, isListed: true, keys: new Map(Object.entries(keys)), pending: new Map(), removing: new Set() },
     ...{
       snapshots: new Map(),
       running: undefined,
