@@ -39,11 +39,13 @@ export async function loadProgram(path: string): Promise<LoadedProgram> {
 const entrances: Readonly<Record<string, string>> = {
   mesoforge: new URL("../index.ts", import.meta.url).href,
   "mesoforge/services": new URL("../services/index.ts", import.meta.url).href,
+  "mesoforge/testing": new URL("../testing/index.ts", import.meta.url).href,
 };
 
 let resolving = false;
 
-function resolveOwnName(): void {
+/** From now on, whatever this process imports finds this project by its name. */
+export function resolveOwnName(): void {
   if (resolving) return;
   resolving = true;
   registerHooks({

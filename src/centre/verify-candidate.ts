@@ -1,11 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
-import { assert, MesoError } from "../base/error.ts";
+import { assert } from "../base/error.ts";
 import type { MachineSpec } from "../hypervisors/hypervisor.ts";
+import { keepEvidence } from "../hypervisors/keep-evidence.ts";
 import { rbdSource } from "../hypervisors/qemu-host-start.ts";
-import { takeScreenshot } from "../hypervisors/qemu-screenshot.ts";
 import { type CheckReport, type CheckResult, runChecks } from "../hypervisors/run-checks.ts";
+import { bootFailure } from "../hypervisors/serial-console.ts";
 import { type Machine, type MachineDisk, startMachine } from "../hypervisors/start-machine.ts";
 import type { Verdict } from "../pools/about.ts";
 import type { DiskLocation } from "../pools/pool.ts";
@@ -104,10 +105,6 @@ function machineOf({ spec, root, volumes }: CandidateTrial, folder: string, cach
   };
 }
 
-/** What ends a boot for good, in the words of the kernel, our initrd and GRUB. */
-const hopeless =
-  /Kernel panic - not syncing[^\r\n]*|initrd: FAILED[^\r\n]*|error: [^\r\n]*\s+(Entering rescue mode|grub rescue>)/;
-
 async function lookAt(machine: Machine, trial: CandidateTrial, signal?: AbortSignal): Promise<CheckReport> {
   const { checks, bootSeconds } = trial;
   const over = new AbortController();
@@ -118,13 +115,14 @@ async function lookAt(machine: Machine, trial: CandidateTrial, signal?: AbortSig
   });
   const given: Promise<CheckReport | undefined> = looking.catch((error: unknown) => {
     if (over.signal.aborted) return undefined;
+    signal?.throwIfAborted();
     throw error;
   });
   const ended = machine.exited.then(({ exitCode, stderr }) => {
     const said = stderr.trim() ? `; QEMU said: ${stderr.trim().slice(-300)}` : "";
     return `the machine ended by itself (code ${exitCode})${said}`;
   });
-  const gaveUp = machine.console.waitFor(hopeless, bootSeconds).then(
+  const gaveUp = machine.console.waitFor(bootFailure, bootSeconds).then(
     ([said]) => `it did not start: ${said.trim()}`,
     // Nothing of that kind was said: the others tell the outcome.
     () => new Promise<never>(() => {}),
@@ -164,21 +162,7 @@ async function keepLogs(
   const folder = join(logFolder, spec.id.name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const keep = async (name: string, what: () => Promise<string | Buffer>) => {
-    try {
-      writeFileSync(join(folder, name), await what());
-    } catch (error) {
-      // A machine that ended has no screen, one that hangs no journal: what can be had is kept.
-      if (!(error instanceof MesoError)) throw error;
-    }
-  };
-  await keep("failed.txt", async () => report.failed.map((line) => `${line}\n`).join(""));
-  await keep("console.txt", async () => machine.console.text());
-  await keep("screen.png", () => takeScreenshot(machine.monitor));
-  const journal = ["journalctl", "--boot", "--no-pager", "--output=short-precise"];
-  await keep("journal.txt", async () => {
-    await machine.agent.ping(1);
-    return (await machine.agent.exec(journal)).stdout;
-  });
+  writeFileSync(join(folder, "failed.txt"), report.failed.map((line) => `${line}\n`).join(""));
+  await keepEvidence(folder, "machine", machine.console.text(), machine);
   return folder;
 }

@@ -15,6 +15,10 @@ export interface SerialConsole {
   readonly type: (text: string) => void;
 }
 
+/** What ends a boot for good, in the words of the kernel, our initrd and GRUB. */
+export const bootFailure =
+  /Kernel panic - not syncing[^\r\n]*|initrd: FAILED[^\r\n]*|error: [^\r\n]*\s+(Entering rescue mode|grub rescue>)/;
+
 /** @param timeScale how many times slower than a real machine this one is. */
 export function serialConsole(socket: Socket, timeScale: number): SerialConsole {
   let text = "";

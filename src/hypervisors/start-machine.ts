@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,8 @@ export type MachineDisk = (
 ) & {
   /** Writes reach the disk itself; else they go to a layer that is thrown away at the end. */
   readonly keepWrites?: boolean;
+  /** A file for that layer, which stays: the next machine that is given it goes on from there. Made where it is missing. */
+  readonly layer?: string;
   /** `scsi0`, `virtio1`, `sata2`. Default: scsi, by the place in the list. */
   readonly slot?: string;
   readonly serial?: string;
@@ -42,6 +44,8 @@ export interface MachineOptions {
   readonly network?: boolean;
   /** Further network cards, after that of `network`. */
   readonly nics?: readonly QemuNic[];
+  /** Instead of `network`: a last card that leads to this host only, for ssh. The system must give it an address. */
+  readonly management?: { readonly mac: string };
   /** Where it is remembered whether KVM works. */
   readonly cacheDirectory: string;
   /** Instead of trying. */
@@ -94,7 +98,8 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
     );
     const sockets = { serial: inside("serial"), agent: inside("agent"), qmp: inside("qmp") };
     for (const path of [sockets.serial, sockets.agent, sockets.qmp]) lines.push(await expectOne(path));
-    const sshPort = options.network ? await freePort() : undefined;
+    const { network, management } = options;
+    const sshPort = network || management ? await freePort() : undefined;
     const settings = qemuArguments({
       name: options.name ?? "meso",
       // Emulated processors share one thread: a second one would only make the first wait.
@@ -102,7 +107,11 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
       memoryMebibytes: options.memoryMebibytes ?? 1024,
       ...{ architecture: options.architecture, accelerator, sockets, socketRole: "connects" },
       disks,
-      nics: [...(sshPort === undefined ? [] : [userNic(sshPort)]), ...(options.nics ?? [])],
+      nics: [
+        ...(network ? [userNic(sshPort)] : []),
+        ...(options.nics ?? []),
+        ...(management && !network ? [userNic(sshPort, management.mac)] : []),
+      ],
       ...(uefi && variables && { uefi: { code: uefi.code, variables, variablesFormat: "qcow2" } }),
     });
     const running = runBound(program, settings);
@@ -154,9 +163,11 @@ async function qemuDisk(disk: MachineDisk, index: number, overlay: string): Prom
   const { slot = `scsi${index}`, serial } = disk;
   const settings = { slot, source: disk, bootIndex: index, ...(serial !== undefined && { serial }) };
   if (disk.keepWrites) return settings;
+  if (disk.layer !== undefined && existsSync(disk.layer)) return { ...settings, overlay: disk.layer };
   const size = disk.kind === "nbd" ? disk.size : await diskSize(disk);
-  writeQcow2(diskRecipe(size, []), overlay, noSegments);
-  return { ...settings, overlay };
+  const layer = disk.layer ?? overlay;
+  writeQcow2(diskRecipe(size, []), layer, noSegments);
+  return { ...settings, overlay: layer };
 }
 
 const noSegments = { segmentDataPath: () => "" };
@@ -168,7 +179,11 @@ function writeVariables(template: string, path: string): void {
   writeQcow2(diskRecipe(bytes.length, [extent]), path, noSegments);
 }
 
-const userNic = (sshPort: number): QemuNic => ({ network: { kind: "user", forwards: { [sshPort]: 22 } } });
+function userNic(sshPort: number | undefined, managementMac?: string): QemuNic {
+  const forwards = sshPort === undefined ? {} : { [sshPort]: 22 };
+  if (managementMac === undefined) return { network: { kind: "user", forwards } };
+  return { network: { kind: "user", forwards, isRestricted: true }, mac: managementMac };
+}
 
 /** Listens for exactly one connection. */
 async function expectOne(path: string): Promise<{ connection: Promise<Socket>; close: () => void }> {

@@ -61,7 +61,10 @@ async function makeToySystem(folder: string) {
   });
   const systemdBoot = contents(readFileSync(join(packages, `systemd-boot-efi${systemdBootPath("amd64")}`)));
   /** `name` is told on the console: TOY-NAME. Without agent, the machine hears only its power button. */
-  const disk = (type: "ext4" | "erofs", { name = "toy", withAgent = true } = {}): DiskRecipe => {
+  const disk = (
+    type: "ext4" | "erofs",
+    { name = "toy", withAgent = true, kernelArguments = [] as string[] } = {},
+  ): DiskRecipe => {
     const label = `toy-${type}`;
     const entry = {
       id: "toy",
@@ -71,7 +74,7 @@ async function makeToySystem(folder: string) {
       arguments: [
         ...rootArguments({ device: { kind: "label", label }, type }),
         ...["console=tty0", "console=ttyS0,115200", "panic=5", `toy.name=${name}`, `toy.agent=${withAgent}`],
-        "toy.word=$a;{b}|c&d#e~",
+        ...["toy.word=$a;{b}|c&d#e~", ...kernelArguments],
       ],
     };
     const files = bootFiles({ architecture: "amd64", entries: [entry], timeout: 1, systemdBoot });
