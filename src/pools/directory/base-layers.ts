@@ -8,7 +8,7 @@ import { qcow2Layer } from "../../image/output/qcow2.ts";
 import { readQcow2Header } from "../../image/output/qcow2-header.ts";
 import type { SegmentFiles } from "../../image/output/recipe-reader.ts";
 import { writeRaw } from "../../image/output/write-raw.ts";
-import { type BaseRun, type BaseView, covered, extentsOf } from "./base-view.ts";
+import { type BaseRun, type BaseView, covered } from "./base-view.ts";
 import { asideIn, namesIn, type Places, removeWhole, sealFile, syncFolder, writeSynced } from "./places.ts";
 import { totalLength } from "./ranges.ts";
 
@@ -146,7 +146,7 @@ async function writeLayer(
   files: SegmentFiles,
 ): Promise<{ readonly base: Base; readonly bytes: number }> {
   const parent = below.at(-1)?.name;
-  const disk = diskRecipe(size, extentsOf(runs));
+  const disk = diskRecipe(size, runs);
   const { file, moved } = qcow2Layer(
     disk,
     parent === undefined ? {} : { backing: { file: `../${parent}/${layerDisk}`, format: "qcow2" } },
@@ -248,8 +248,7 @@ function layerOf(name: string, { size, contents, runs }: LayerRecord): Layer {
       length,
       content: contents[content] ?? "",
       offset,
-      segment: `${layerSegment}${name}`,
-      segmentOffset,
+      source: { kind: "segment", segment: `${layerSegment}${name}`, offset: segmentOffset },
     })),
   };
 }

@@ -1,30 +1,68 @@
+import { sha256 } from "../../base/hash.ts";
 import { compareBytes } from "../../base/order.ts";
 import type { DiskRange, DiskRecipe, Extent } from "../../image/extent.ts";
 import type { SegmentIdentity } from "../../image/output/recipe-identity.ts";
 import { blockBytes } from "../../image/sparse-blocks.ts";
+import type { ContentSource } from "../../store/file-tree.ts";
 import { intersection, outward, type Ranges, rangesOf, union, without } from "./ranges.ts";
 
-/** Whole blocks of the base and what they hold: a part of a segment, named by the segment's contents. */
-export interface BaseRun extends DiskRange {
+/**
+ * Whole blocks of the base and what they hold, by name: a part of a segment, named by what the segment holds, or one
+ * block of other bytes, named by their hash. Inode tables and directories are much the same in all machines.
+ */
+export interface BaseRun extends Extent {
   readonly content: string;
   /** Bytes from the start of the segment. */
   readonly offset: number;
-  /** Where the bytes can be read now. */
-  readonly segment: string;
-  readonly segmentOffset: number;
 }
 
 /** What the base shows, sorted, without overlap: between the runs are holes. */
 export type BaseView = readonly BaseRun[];
 
+/** Names contents while images are published; remembers, as the same are asked for again and again. */
+export interface Naming {
+  readonly segment: SegmentIdentity;
+  /** Of a block's bytes; blocks at one place of many disks are mostly equal, and compared faster than hashed. */
+  readonly block: (start: number, bytes: Uint8Array) => string;
+}
+
+export function namingBy(identify: SegmentIdentity): Naming {
+  const segments = new Map<string, string>();
+  const blocks = new Map<number, { readonly bytes: Uint8Array; readonly name: string }[]>();
+  return {
+    segment: (segment) => {
+      const name = segments.get(segment) ?? identify(segment);
+      segments.set(segment, name);
+      return name;
+    },
+    block: (start, bytes) => {
+      const known = blocks.get(start) ?? [];
+      const equal = known.find((one) => Buffer.compare(one.bytes, bytes) === 0);
+      if (equal) return equal.name;
+      const name = `${literalPrefix}${sha256(bytes)}`;
+      if (known.length < variantsKept) blocks.set(start, [...known, { bytes, name }]);
+      return name;
+    },
+  };
+}
+
+const literalPrefix = "sha256:";
+const variantsKept = 4;
+
+/** Contents that no segment holds. */
+export function isLiteral(content: string): boolean {
+  return content.startsWith(literalPrefix);
+}
+
 /**
- * What must be added to the base so that the images find their segments there. Where two want the same place, the one
- * that more images want gets it, then the one that is there already. What the base shows now may be covered: older
- * images see the layers of their time.
+ * What must be added to the base so that the images find there what they share: all segments, and other blocks that
+ * several have. Where two want the same place, the one that more images want gets it, then the one that is there
+ * already. What the base shows now may be covered: older images see the layers of their time.
  */
-export function missingRuns(recipes: readonly DiskRecipe[], view: BaseView, identify: SegmentIdentity): BaseRun[] {
-  const wanted = wantedRuns(recipes, identify);
+export function missingRuns(recipes: readonly DiskRecipe[], view: BaseView, naming: Naming): BaseRun[] {
+  const wanted = wantedRuns(recipes, naming);
   const ranked = [...wanted.values()]
+    .filter(({ run, users }) => users > 1 || !isLiteral(run.content))
     .map(({ run, users }) => ({ run, users, missing: rest(run, view) }))
     .sort(
       (a, b) =>
@@ -55,11 +93,11 @@ export interface Overlay {
   readonly own: Ranges;
   /** Where the base shows something, and the image must not. */
   readonly zeros: Ranges;
-  /** Of what it shows of the base: names of contents. */
+  /** What it shows of the base: names of segments' contents. */
   readonly contents: ReadonlySet<string>;
 }
 
-export function overlayOf(recipe: DiskRecipe, view: BaseView, identify: SegmentIdentity): Overlay {
+export function overlayOf(recipe: DiskRecipe, view: BaseView, naming: Naming): Overlay {
   const same: DiskRange[] = [];
   const own: DiskRange[] = [];
   const unwanted: DiskRange[] = [];
@@ -72,9 +110,9 @@ export function overlayOf(recipe: DiskRecipe, view: BaseView, identify: SegmentI
     const piece = { start: sorted[i]!, length: sorted[i + 1]! - sorted[i]! };
     if (piece.start >= recipe.size) break;
     const [extent, run] = [extentAt(piece.start), runAt(piece.start)];
-    if (extent && run && holdsSame(extent, run, identify)) {
+    if (extent && run && holdsSame(extent, run, naming)) {
       same.push(piece);
-      contents.add(run.content);
+      if (!isLiteral(run.content)) contents.add(run.content);
     } else if (extent) own.push(piece);
     else if (run) unwanted.push(piece);
   }
@@ -94,48 +132,39 @@ export function clipped(extents: readonly Extent[], ranges: Ranges): Extent[] {
     for (let k = i; k < ranges.length && ranges[k]!.start < end; k++) {
       const start = Math.max(extent.start, ranges[k]!.start);
       const length = Math.min(end, ranges[k]!.start + ranges[k]!.length) - start;
-      const skip = start - extent.start;
-      const { source } = extent;
-      result.push({
-        start,
-        length,
-        source:
-          source.kind === "bytes"
-            ? { kind: "bytes", bytes: source.bytes.subarray(skip, skip + length) }
-            : { ...source, offset: source.offset + skip },
-      });
+      result.push({ start, length, source: partOfSource(extent.source, start - extent.start, length) });
     }
   }
   return result;
 }
 
-/** The runs as a disk's extents. */
-export function extentsOf(runs: readonly BaseRun[]): Extent[] {
-  return runs.map(({ start, length, segment, segmentOffset }) => ({
-    start,
-    length,
-    source: { kind: "segment", segment, offset: segmentOffset },
-  }));
-}
-
-/** Parts of segments that fill whole blocks, and how many images have each at that place. */
-function wantedRuns(recipes: readonly DiskRecipe[], identify: SegmentIdentity) {
+/** What fills whole blocks, and how many images have it at that place. */
+function wantedRuns(recipes: readonly DiskRecipe[], naming: Naming) {
   const wanted = new Map<string, { readonly run: BaseRun; users: number }>();
+  const want = (key: string, run: () => BaseRun): void => {
+    const known = wanted.get(key);
+    if (known) known.users++;
+    else wanted.set(key, { run: run(), users: 1 });
+  };
   for (const { extents } of recipes) {
-    for (const { start, length, source } of extents) {
-      if (source.kind !== "segment") continue;
-      const first = Math.ceil(start / blockBytes) * blockBytes;
-      const end = Math.floor((start + length) / blockBytes) * blockBytes;
-      if (end <= first) continue;
-      const offset = source.offset + first - start;
-      const key = `${first} ${end} ${source.segment} ${offset}`;
-      const known = wanted.get(key);
-      if (known) known.users++;
-      else {
+    for (const extent of extents) {
+      const start = Math.ceil(extent.start / blockBytes) * blockBytes;
+      const end = Math.floor((extent.start + extent.length) / blockBytes) * blockBytes;
+      const { source } = extent;
+      if (source.kind === "segment") {
         const { segment } = source;
-        const content = identify(segment);
-        const run = { start: first, length: end - first, content, offset, segment, segmentOffset: offset };
-        wanted.set(key, { run, users: 1 });
+        const offset = source.offset + start - extent.start;
+        const length = end - start;
+        if (length <= 0) continue;
+        const run = () => ({ start, length, content: naming.segment(segment), offset, source: { ...source, offset } });
+        want(`${start} ${end} ${segment} ${offset}`, run);
+      } else {
+        for (let at = start; at < end; at += blockBytes) {
+          const bytes = source.bytes.subarray(at - extent.start, at - extent.start + blockBytes);
+          const content = naming.block(at, bytes);
+          const run = () => ({ start: at, length: blockBytes, content, offset: 0, source: { ...source, bytes } });
+          want(`${at} ${content}`, run);
+        }
       }
     }
   }
@@ -154,12 +183,21 @@ function rest(run: BaseRun, view: BaseView): BaseRun[] {
 
 export function partOf(run: BaseRun, { start, length }: DiskRange): BaseRun {
   const skip = start - run.start;
-  return { ...run, start, length, offset: run.offset + skip, segmentOffset: run.segmentOffset + skip };
+  return { ...run, start, length, offset: run.offset + skip, source: partOfSource(run.source, skip, length) };
 }
 
-function holdsSame({ start, source }: Extent, run: BaseRun, identify: SegmentIdentity): boolean {
-  if (source.kind !== "segment" || source.offset - start !== run.offset - run.start) return false;
-  return source.segment === run.segment || identify(source.segment) === run.content;
+function partOfSource(source: ContentSource, skip: number, length: number): ContentSource {
+  if (source.kind === "segment") return { ...source, offset: source.offset + skip };
+  return { kind: "bytes", bytes: source.bytes.subarray(skip, skip + length) };
+}
+
+function holdsSame({ start, length, source }: Extent, run: BaseRun, naming: Naming): boolean {
+  if (source.kind === "segment") {
+    return source.offset - start === run.offset - run.start && naming.segment(source.segment) === run.content;
+  }
+  if (!isLiteral(run.content) || start > run.start || start + length < run.start + run.length) return false;
+  const skip = run.start - start;
+  return naming.block(run.start, source.bytes.subarray(skip, skip + run.length)) === run.content;
 }
 
 /** Places that are given away, first come first served. */

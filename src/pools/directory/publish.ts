@@ -2,11 +2,10 @@ import { join } from "node:path";
 import { assert } from "../../base/error.ts";
 import { diskRecipe } from "../../image/extent.ts";
 import { qcow2Layer } from "../../image/output/qcow2.ts";
-import type { SegmentIdentity } from "../../image/output/recipe-identity.ts";
 import { writeRaw } from "../../image/output/write-raw.ts";
-import type { ImageName, Publication, PublishReport, PublishSources } from "../pool.ts";
+import type { Publication, PublishReport, PublishSources } from "../pool.ts";
 import { addLayer, type Base, filesWith, layerDisk, openBase } from "./base-layers.ts";
-import { clipped, missingRuns, overlayOf } from "./base-view.ts";
+import { clipped, missingRuns, type Naming, namingBy, overlayOf } from "./base-view.ts";
 import { diskFile, findImage, imageExists, isTaken } from "./image-files.ts";
 import { newImage } from "./new-image.ts";
 import { type Places, sealFile, writeSynced } from "./places.ts";
@@ -29,14 +28,14 @@ export async function publishImages(
   const fresh = publications.filter(({ name }) => !unchanged.includes(name));
   if (fresh.length === 0) return { sharedBytes: 0, ownBytes: 0, unchanged };
   sources.signal.throwIfAborted();
-  const identify = remembered(sources.identify);
+  const naming = namingBy(sources.identify);
   const recipes = fresh.map(({ recipe }) => recipe);
   const before = openBase(places);
-  const missing = missingRuns(recipes, before.view, identify);
+  const missing = missingRuns(recipes, before.view, naming);
   const size = Math.max(...recipes.map((recipe) => recipe.size));
   const added =
     missing.length > 0 ? await addLayer(places, before, missing, size, filesWith(places, sources.files)) : undefined;
-  const ownBytes = await writeImages(places, fresh, added?.base ?? before, { ...sources, identify });
+  const ownBytes = await writeImages(places, fresh, added?.base ?? before, sources, naming);
   return { sharedBytes: added?.bytes ?? 0, ownBytes, unchanged };
 }
 
@@ -56,6 +55,7 @@ async function writeImages(
   publications: readonly Publication[],
   base: Base,
   sources: PublishSources,
+  naming: Naming,
 ): Promise<number> {
   const underWay = new Set<Promise<void>>();
   let failed: { readonly error: unknown } | undefined;
@@ -63,7 +63,7 @@ async function writeImages(
   for (const publication of publications) {
     if (underWay.size >= atOnce) await Promise.race(underWay);
     if (failed || sources.signal.aborted) break;
-    const task = writeImage(places, publication, base, sources)
+    const task = writeImage(places, publication, base, sources, naming)
       .then((bytes) => {
         ownBytes += bytes;
         sources.onPublished?.(publication.name, bytes);
@@ -87,9 +87,10 @@ async function writeImage(
   places: Places,
   { name, recipe, about }: Publication,
   base: Base,
-  { files, identify }: PublishSources,
+  { files }: PublishSources,
+  naming: Naming,
 ): Promise<number> {
-  const { own, zeros, contents } = overlayOf(recipe, base.view, identify);
+  const { own, zeros, contents } = overlayOf(recipe, base.view, naming);
   const top = base.chain.at(-1)?.name;
   const disk = diskRecipe(recipe.size, clipped(recipe.extents, own));
   const backing =
@@ -101,13 +102,4 @@ async function writeImage(
     await sealFile(join(folder, diskFile));
     return bytes;
   });
-}
-
-function remembered(identify: SegmentIdentity): SegmentIdentity {
-  const known = new Map<ImageName, string>();
-  return (segment) => {
-    const name = known.get(segment) ?? identify(segment);
-    known.set(segment, name);
-    return name;
-  };
 }
