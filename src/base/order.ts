@@ -19,5 +19,8 @@ function rank(unit: number): number {
 
 /** A sorted copy, by UTF-8 bytes of `key` (the item itself when it is a string). */
 export function sortedBy<T>(items: Iterable<T>, key: (item: T) => string): T[] {
-  return [...items].sort((a, b) => compareBytes(key(a), key(b)));
+  const keyed = Array.from(items, (item) => ({ key: key(item), item }));
+  // The engine's own comparison is many times faster, and leaves the second sort nearly nothing to do.
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).sort((a, b) => compareBytes(a.key, b.key));
+  return keyed.map(({ item }) => item);
 }

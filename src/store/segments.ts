@@ -36,6 +36,7 @@ export function createSegments(directory: string, temporaryPath: () => string): 
   const segmentDataPath = (id: string) => inside(id, "data");
 
   function removeSegment(id: string): void {
+    tables.delete(id);
     const aside = temporaryPath();
     try {
       renameSync(inside(id, "."), aside);
@@ -46,12 +47,17 @@ export function createSegments(directory: string, temporaryPath: () => string): 
     rmSync(aside, { recursive: true, force: true });
   }
 
+  /** Systems that are built one after the other share most of their tables. */
+  const tables = new Map<string, SegmentTable>();
+
   function readSegmentTable(id: string): SegmentTable {
-    const table = readPart(id, inside(id, "table.json"), tableFromJson);
+    const table = tables.get(id) ?? readPart(id, inside(id, "table.json"), tableFromJson);
     const dataBytes = statSync(segmentDataPath(id), { throwIfNoEntry: false })?.size;
     if (dataBytes !== table.dataBytes) {
+      tables.delete(id);
       throw damaged(id, `its data file has ${dataBytes ?? "no"} bytes instead of ${table.dataBytes}`);
     }
+    tables.set(id, table);
     return table;
   }
 

@@ -85,9 +85,9 @@ function parentReal(tree: DraftTree, path: string): string {
 
 /** A folder that is to become a link: empty folders below go, for the link's target has its own. */
 function moveFolder(tree: DraftTree, path: string, target: string): void {
-  const below = [...tree].filter(([inner]) => inner.startsWith(`${path}/`));
-  if (below.some(([, entry]) => entry.kind !== "directory") && !isVolatile(target)) return;
-  for (const [inner] of below) tree.delete(inner);
+  const below = pathsBelow(tree, path);
+  if (below.some((inner) => tree.get(inner)?.kind !== "directory") && !isVolatile(target)) return;
+  for (const inner of below) tree.delete(inner);
   tree.delete(path);
 }
 
@@ -101,7 +101,12 @@ function changeAttributes(tree: DraftTree, attribute: AttributeEffect, owner: { 
   const entry = tree.get(path);
   if (entry) tree.set(path, change(entry));
   if (!attribute.recursive) return;
-  for (const [inner, below] of [...tree]) if (inner.startsWith(`${path}/`)) tree.set(inner, change(below));
+  for (const inner of pathsBelow(tree, path)) tree.set(inner, change(tree.get(inner)!));
+}
+
+function pathsBelow(tree: DraftTree, path: string): string[] {
+  const start = `${path}/`;
+  return [...tree.keys()].filter((inner) => inner.startsWith(start));
 }
 
 function numberOf(number: number | undefined, kind: string, name: string, origin: string): number {

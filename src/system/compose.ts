@@ -91,9 +91,8 @@ export async function composeSystem(input: ComposeInput): Promise<ComposedSystem
   const tree = merged.tree;
   const accounts = accountsOf(input, tree, judged);
   settleOwners(merged, accounts);
-  const shippedBy = new Map(
-    [...tree].flatMap(([path, { kind, origin }]) => (kind === "directory" ? [] : [[path, origin]])),
-  );
+  const shippedBy = new Map<string, string>();
+  for (const [path, { kind, origin }] of tree) if (kind !== "directory") shippedBy.set(path, origin);
   for (const { name, effects } of judged) applyEffects(tree, name, effects, accounts);
   for (const [path, { text, mode, group }] of accounts.files) {
     tree.set(path, generatedFile(text, { mode, gid: accounts.gidOf(group) ?? 0, origin: "accounts" }));
@@ -171,13 +170,14 @@ function settleOwners({ tree, namedOwners }: MergedPackages, accounts: Accounts)
 }
 
 function addHomes(tree: DraftTree, manifest: SystemManifest, accounts: Accounts): void {
+  const skeleton = [...tree.keys()].filter((path) => path.startsWith("/etc/skel/"));
   for (const user of manifest.users) {
     if (!user.createHome || tree.has(user.home)) continue;
     const owner = { uid: user.uid, gid: accounts.gidOf(user.group) ?? 0 };
     tree.set(user.home, generatedDirectory({ mode: user.system ? 0o755 : 0o700, ...owner, origin: user.origin.by }));
     if (user.system) continue;
-    for (const [path, entry] of [...tree]) {
-      if (!path.startsWith("/etc/skel/")) continue;
+    for (const path of skeleton) {
+      const entry = tree.get(path)!;
       const copy = `${user.home}${path.slice("/etc/skel".length)}`;
       if (!tree.has(copy) && entry.kind !== "hardlink") tree.set(copy, { ...entry, ...owner, origin: user.origin.by });
     }

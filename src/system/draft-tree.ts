@@ -87,7 +87,8 @@ export function place(tree: DraftTree, path: string, entry: TreeEntry): string {
 /** Gives every entry the folders above it, and the root. */
 export function completeTree(tree: DraftTree): void {
   if (!tree.has("/")) tree.set("/", generatedDirectory({ origin: "system" }));
-  for (const [path, entry] of [...tree]) makeParents(tree, path, entry.origin);
+  // Folders that are added meanwhile are visited too, and have all that is above them.
+  for (const [path, entry] of tree) makeParents(tree, path, entry.origin);
 }
 
 function makeParents(tree: DraftTree, path: string, origin: string): void {

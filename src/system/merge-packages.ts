@@ -2,7 +2,7 @@ import { MesoError, type Problem } from "../base/error.ts";
 import { compareBytes } from "../base/order.ts";
 import { parseRelations } from "../debian/relation.ts";
 import { satisfiesConstraint } from "../debian/version.ts";
-import type { TreeEntry } from "../store/file-tree.ts";
+import type { SymlinkEntry, TreeEntry } from "../store/file-tree.ts";
 import type { DebianSegment, SegmentEntry } from "../store/segment.ts";
 import { type DraftTree, generatedDirectory, generatedLink } from "./draft-tree.ts";
 
@@ -50,11 +50,10 @@ export function mergePackages(packages: readonly ComposedPackage[], diversions: 
   const disagreements: string[] = [];
   const diverted = new Map(diversions.map((diversion) => [diversion.path, diversion]));
   for (const debian of inOrder(packages)) {
-    for (const entry of debian.segment.entries) {
+    for (const { entry, mergedPath: usualPath, isMergedFolder, treeEntry } of shippedEntries(debian)) {
       const diversion = diverted.size > 0 ? diverted.get(entry.path) : undefined;
-      const literal = diversion && diversion.by !== debian.name ? diversion.to : entry.path;
-      const path = mergedPath(literal);
-      if (entry.kind === "directory" && isMergedFolder(literal)) continue;
+      const path = diversion && diversion.by !== debian.name ? mergedPath(diversion.to) : usualPath;
+      if (isMergedFolder) continue;
       const before = tree.get(path);
       if (before !== undefined) {
         const other = owners.get(path)!;
@@ -76,7 +75,7 @@ export function mergePackages(packages: readonly ComposedPackage[], diversions: 
           continue;
         }
       }
-      tree.set(path, toTreeEntry(entry, debian));
+      tree.set(path, treeEntry);
       owners.set(path, debian);
       if (entry.user !== undefined || entry.group !== undefined) {
         namedOwners.set(path, {
@@ -100,9 +99,29 @@ export function mergedPath(path: string): string {
   return mergedFolders.test(path) && path.indexOf("/", 1) !== -1 ? `/usr${path}` : path;
 }
 
-function isMergedFolder(path: string): boolean {
-  return mergedFolders.test(path) && path.indexOf("/", 1) === -1;
+interface ShippedEntry {
+  readonly entry: SegmentEntry;
+  readonly mergedPath: string;
+  /** One of the folders that are links on merged /usr. */
+  readonly isMergedFolder: boolean;
+  readonly treeEntry: TreeEntry;
 }
+
+/** What an archive brings is the same in every system: systems that are composed one after the other share it. */
+function shippedEntries(debian: ComposedPackage): readonly ShippedEntry[] {
+  const known = shippedEntriesOf.get(debian.segment.entries);
+  if (known) return known;
+  const shipped = debian.segment.entries.map((entry) => ({
+    entry,
+    mergedPath: mergedPath(entry.path),
+    isMergedFolder: entry.kind === "directory" && mergedFolders.test(entry.path) && entry.path.indexOf("/", 1) === -1,
+    treeEntry: toTreeEntry(entry, debian),
+  }));
+  shippedEntriesOf.set(debian.segment.entries, shipped);
+  return shipped;
+}
+
+const shippedEntriesOf = new WeakMap<readonly SegmentEntry[], readonly ShippedEntry[]>();
 
 /** base-files decides about folders that many ship; then by name, so that the order of a list means nothing. */
 function inOrder(packages: readonly ComposedPackage[]): ComposedPackage[] {
@@ -175,23 +194,36 @@ function addMergeLinks(tree: DraftTree): void {
 
 /** What one package ships below a folder that is a link in another goes where the link leads. */
 function followLinkedFolders(tree: DraftTree): void {
-  const links = [...tree].filter(([, entry]) => entry.kind === "symlink").map(([path]) => path);
-  const linked = new Set(links);
-  for (const [path, entry] of [...tree]) {
-    for (let cut = path.lastIndexOf("/"); cut > 0; cut = path.lastIndexOf("/", cut - 1)) {
-      const parent = path.slice(0, cut);
-      if (!linked.has(parent)) continue;
-      const link = tree.get(parent);
-      if (link?.kind !== "symlink") continue;
-      const base = link.target.startsWith("/")
-        ? link.target
-        : normalise(`${parent.slice(0, parent.lastIndexOf("/"))}/${link.target}`);
-      const moved = `${base}${path.slice(cut)}`;
-      tree.delete(path);
-      if (!tree.has(moved)) tree.set(moved, entry);
-      break;
-    }
+  const linkAbove = linksAbove(tree);
+  for (const path of [...tree.keys()]) {
+    let link = linkAbove(path);
+    // A link that has itself been moved away is none any more.
+    while (link !== undefined && tree.get(link)?.kind !== "symlink") link = linkAbove(link);
+    if (link === undefined) continue;
+    const { target } = tree.get(link) as SymlinkEntry;
+    const base = target.startsWith("/") ? target : normalise(`${link.slice(0, link.lastIndexOf("/"))}/${target}`);
+    const moved = `${base}${path.slice(link.length)}`;
+    const entry = tree.get(path)!;
+    tree.delete(path);
+    if (!tree.has(moved)) tree.set(moved, entry);
   }
+}
+
+/** The nearest folder above a path that is a link in the tree, as it is now. Thousands of paths share few folders. */
+function linksAbove(tree: DraftTree): (path: string) => string | undefined {
+  const links = new Set<string>();
+  for (const [path, { kind }] of tree) if (kind === "symlink") links.add(path);
+  const known = new Map<string, string | undefined>();
+  const above = (path: string): string | undefined => {
+    const cut = path.lastIndexOf("/");
+    if (cut <= 0) return undefined;
+    const folder = path.slice(0, cut);
+    if (known.has(folder)) return known.get(folder);
+    const found = links.has(folder) ? folder : above(folder);
+    known.set(folder, found);
+    return found;
+  };
+  return above;
 }
 
 function normalise(path: string): string {

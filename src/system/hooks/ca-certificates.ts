@@ -20,7 +20,8 @@ export async function installCertificates(
   remember: Remember,
 ): Promise<void> {
   if (!tree.has("/usr/sbin/update-ca-certificates")) return;
-  const paths = sortedBy(tree.keys(), (path) => path).filter((path) => path.endsWith(".crt") && fileAt(tree, path));
+  const named = [...tree.keys()].filter((path) => path.endsWith(".crt") && fileAt(tree, path));
+  const paths = sortedBy(named, (path) => path);
   const packaged = paths.filter((path) => path.startsWith(shipped));
   const chosen = [...packaged, ...paths.filter((path) => path.startsWith(local))];
   const placement = { origin: "ca-certificates" };

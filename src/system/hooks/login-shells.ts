@@ -20,7 +20,8 @@ export function listShells(
   };
   if (!tree.has(template)) return;
   const start = read(template).filter((line) => line !== "");
-  const sources = [template, ...sortedBy(tree.keys(), (path) => path).filter((path) => path.startsWith(contributed))];
+  const files = [...tree.keys()].filter((path) => path.startsWith(contributed));
+  const sources = [template, ...sortedBy(files, (path) => path)];
   const wanted = sources.flatMap(read).flatMap((line) => {
     const shell = line.replace(/#.*/, "").trim();
     if (shell === "") return [];
