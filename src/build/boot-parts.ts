@@ -14,7 +14,7 @@ import { toolRoot } from "../store/tool-root.ts";
 import { writeSegment } from "../store/write-segment.ts";
 import type { RealisedSystem } from "./compose.ts";
 import { packagesTree } from "./packages-tree.ts";
-import type { PreparedSystem } from "./prepare.ts";
+import type { ResolvedSystem } from "./prepare.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
 import type { WorkAhead } from "./work-ahead.ts";
@@ -67,7 +67,7 @@ export async function grubImages(
 }
 
 /** GRUB's images made as soon as the packages of its tools are there. */
-export function grubAhead(session: BuildSession, prepared: PreparedSystem): WorkAhead {
+export function grubAhead(session: BuildSession, prepared: ResolvedSystem): WorkAhead {
   const { toolPackages: packages } = prepared;
   const readFile = ({ content, size }: FileEntry): Uint8Array => readContent(session.store, content, size);
   const run = async () => grubImages(session, { prepared, toolTree: packagesTree(session, packages), readFile });

@@ -1,7 +1,9 @@
 import { MesoError, type Problem } from "../base/error.ts";
 import type { OperatingSystem } from "../language/operating-system.ts";
-import { type DiskImage, diskImage } from "./disk-image.ts";
-import { type PreparedSystem, systemPreparer } from "./prepare.ts";
+import { type DiskImage, type DiskImageOptions, diskImage, hasDiskImage } from "./disk-image.ts";
+import { fetchSegments } from "./fetch-archives.ts";
+import { type ImageJob, startImageMakers } from "./image-makers.ts";
+import { allPackages, type PreparedSystem, type ResolvedSystem, systemPreparer } from "./prepare.ts";
 import type { BuildSession } from "./session.ts";
 
 /**
@@ -33,20 +35,52 @@ export async function prepareSystems(
 
 /** A prepared system whose image is wanted. */
 export interface WantedImage {
-  readonly prepared: PreparedSystem;
+  readonly prepared: ResolvedSystem;
   /** Bytes of the whole disk; thin. */
   readonly size?: number;
 }
 
 /**
- * The disk images of many prepared systems, in the order given, one after the other: the next ones are made while the
- * caller works with one, and only a few are held in memory.
+ * The disk images of many prepared systems, in the order given, one after the other. What is missing of all their
+ * packages is imported first. When several must be made, child processes make the next ones in the store while the
+ * caller works with one: only that one is held in memory.
  */
 export async function* buildImages(
   session: BuildSession,
   wanted: ReadonlyMap<string, WantedImage>,
 ): AsyncGenerator<{ readonly key: string; readonly image: DiskImage }, void> {
-  for (const [key, { prepared, size }] of wanted) {
-    yield { key, image: await diskImage(session, prepared, size === undefined ? {} : { size }) };
+  const optionsOf = ({ size }: WantedImage): DiskImageOptions => (size === undefined ? {} : { size });
+  const jobs = [...wanted].flatMap(([key, one]): ImageJob[] =>
+    hasDiskImage(session, one.prepared, optionsOf(one))
+      ? []
+      : [{ key, system: withoutChannel(one.prepared), ...optionsOf(one) }],
+  );
+  await importPackages(
+    session,
+    jobs.map(({ system }) => system),
+  );
+  const makers = jobs.length >= fewestForChildren ? startImageMakers(session, jobs) : undefined;
+  try {
+    for (const [key, one] of wanted) {
+      await makers?.tried(key);
+      session.signal.throwIfAborted();
+      yield { key, image: await diskImage(session, one.prepared, optionsOf(one)) };
+    }
+  } finally {
+    makers?.stop();
   }
+}
+
+/** A channel is open in this process only. */
+function withoutChannel(system: ResolvedSystem): ResolvedSystem {
+  return { ...system, ...{ channel: undefined } };
+}
+
+/** Below, starting child processes would take as long as the work. */
+const fewestForChildren = 4;
+
+async function importPackages(session: BuildSession, systems: readonly ResolvedSystem[]): Promise<void> {
+  const archives = new Map(systems.flatMap(allPackages).map((one) => [one.sha256, one]));
+  if ([...archives.keys()].every((sha256) => session.store.hasSegment(sha256))) return;
+  await fetchSegments(session, [...archives.values()], { unpackPackages: systems[0]!.unpackPackages });
 }

@@ -7,7 +7,7 @@ import { type ComposedSystem, composeSystem } from "../system/compose.ts";
 import type { Remember } from "../system/hooks/remember.ts";
 import { fetchSegments } from "./fetch-archives.ts";
 import { composedPackage, packagesTree } from "./packages-tree.ts";
-import { allPackages, hostArchitecture, type PreparedSystem } from "./prepare.ts";
+import { allPackages, hostArchitecture, type ResolvedSystem } from "./prepare.ts";
 import { toolRunner } from "./run-tool.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
@@ -15,7 +15,7 @@ import { toolsAhead, type WorkAhead } from "./work-ahead.ts";
 
 /** A system whose packages are all in the store, and whose root file system is composed. */
 export interface RealisedSystem extends ComposedSystem {
-  readonly prepared: PreparedSystem;
+  readonly prepared: ResolvedSystem;
   /** Files of the packages that the boot path needs beside the root file system. */
   readonly bootTree: FileTree;
   /** Programs for this host that the boot path is made with. */
@@ -32,7 +32,7 @@ export interface RealisedSystem extends ComposedSystem {
  */
 export async function realiseSystem(
   session: BuildSession,
-  prepared: PreparedSystem,
+  prepared: ResolvedSystem,
   ahead: readonly WorkAhead[] = [],
 ): Promise<RealisedSystem> {
   const { packages, bootPackages, toolPackages, unpackPackages, manifest } = prepared;

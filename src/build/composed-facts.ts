@@ -5,7 +5,7 @@ import { realPath } from "../system/draft-tree.ts";
 import { findUnit } from "../system/hooks/unit-files.ts";
 import { mergedPath } from "../system/merge-packages.ts";
 import type { RealisedSystem } from "./compose.ts";
-import type { PreparedSystem } from "./prepare.ts";
+import type { ResolvedSystem } from "./prepare.ts";
 import type { BuildSession } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
 
@@ -81,11 +81,11 @@ export function rememberComposedFacts(session: BuildSession, system: RealisedSys
 }
 
 /** Undefined when the system was not composed by this version of the program. */
-export function recallComposedFacts(session: BuildSession, prepared: PreparedSystem): ComposedFacts | undefined {
+export function recallComposedFacts(session: BuildSession, prepared: ResolvedSystem): ComposedFacts | undefined {
   return session.store.recall(keyOf(prepared)) as ComposedFacts | undefined;
 }
 
-function keyOf({ systemHash }: PreparedSystem): string {
+function keyOf({ systemHash }: ResolvedSystem): string {
   return `composed facts ${sourceDigest()} ${systemHash}`;
 }
 

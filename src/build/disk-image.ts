@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writevSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { assert } from "../base/error.ts";
 import { hashOf } from "../base/hash.ts";
@@ -18,7 +18,7 @@ import type { ManifestFileSystem } from "../system/manifest.ts";
 import { efiFiles, grubAhead, grubImages } from "./boot-parts.ts";
 import { type RealisedSystem, realiseSystem } from "./compose.ts";
 import { rememberComposedFacts } from "./composed-facts.ts";
-import type { PreparedSystem } from "./prepare.ts";
+import type { ResolvedSystem } from "./prepare.ts";
 import { decodeRecipe, encodeRecipe } from "./recipe-file.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
@@ -46,11 +46,10 @@ export interface DiskImageOptions {
  */
 export async function diskImage(
   session: BuildSession,
-  prepared: PreparedSystem,
+  prepared: ResolvedSystem,
   options: DiskImageOptions = {},
 ): Promise<DiskImage> {
-  const size = options.size ?? diskLayout.defaultSize;
-  const key = hashOf({ system: prepared.systemHash, program: sourceDigest(), size });
+  const { key, size } = keyOf(prepared, options);
   const known = keptDiskImage(session, key);
   if (known) return known;
   const { store, signal, report } = session;
@@ -62,9 +61,19 @@ export async function diskImage(
   }
 }
 
+/** Whether an image was laid out before. Only `diskImage` looks whether it is still whole. */
+export function hasDiskImage(session: BuildSession, prepared: ResolvedSystem, options: DiskImageOptions = {}): boolean {
+  return existsSync(keptFile(session, keyOf(prepared, options).key));
+}
+
+function keyOf({ systemHash }: ResolvedSystem, options: DiskImageOptions): { key: string; size: number } {
+  const size = options.size ?? diskLayout.defaultSize;
+  return { key: hashOf({ system: systemHash, program: sourceDigest(), size }), size };
+}
+
 async function makeDiskImage(
   session: BuildSession,
-  prepared: PreparedSystem,
+  prepared: ResolvedSystem,
   size: number,
   key: string,
 ): Promise<DiskImage> {
@@ -79,7 +88,7 @@ async function makeDiskImage(
   const file = keptFile(session, key);
   mkdirSync(dirname(file), { recursive: true });
   const aside = session.store.temporaryPath();
-  writePieces(aside, encodeRecipe(image));
+  writeFileSync(aside, encodeRecipe(image));
   renameSync(aside, file);
   return image;
 }
@@ -173,16 +182,6 @@ function tableOf(session: BuildSession, system: RealisedSystem, id: string): Seg
 /** A root that is not found by label carries one all the same: it names the partition. */
 function labelOf({ device }: Pick<ManifestFileSystem, "device">): string {
   return device.kind === "label" ? device.label : "root";
-}
-
-function writePieces(path: string, pieces: readonly Uint8Array[]): void {
-  const file = openSync(path, "wx");
-  try {
-    // A thousand buffers are what one call takes (IOV_MAX).
-    for (let at = 0; at < pieces.length; at += 1000) writevSync(file, pieces.slice(at, at + 1000));
-  } finally {
-    closeSync(file);
-  }
 }
 
 function keptFile({ store }: BuildSession, key: string): string {

@@ -15,8 +15,8 @@ import { unknownPackageProblems } from "../system/validate-packages.ts";
 import { type OpenChannel, openChannel } from "./channel.ts";
 import { type BuildSession, stage } from "./session.ts";
 
-/** A system whose every input is known by hash, before anything is downloaded. */
-export interface PreparedSystem {
+/** A system whose every input is known by hash, before anything is downloaded: plain data. */
+export interface ResolvedSystem {
   readonly manifest: SystemManifest;
   /** The closed set of packages in the root file system, sorted by name. */
   readonly packages: readonly ResolvedPackage[];
@@ -28,6 +28,9 @@ export interface PreparedSystem {
   readonly unpackPackages: readonly ResolvedPackage[];
   /** Names the system: SHA-256 of manifest and archives. */
   readonly systemHash: string;
+}
+
+export interface PreparedSystem extends ResolvedSystem {
   readonly channel: OpenChannel;
 }
 
@@ -69,7 +72,7 @@ export function systemPreparer(session: BuildSession): (os: OperatingSystem) => 
 }
 
 /** Every package whose archive a build of the system needs, once. */
-export function allPackages(system: PreparedSystem): readonly ResolvedPackage[] {
+export function allPackages(system: ResolvedSystem): readonly ResolvedPackage[] {
   const { packages, bootPackages, toolPackages, unpackPackages } = system;
   return onceEach([...packages, ...bootPackages, ...toolPackages, ...unpackPackages]);
 }

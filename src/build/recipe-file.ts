@@ -1,12 +1,13 @@
-import { crc32 } from "node:zlib";
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { type DiskRange, diskRecipe, type Extent } from "../image/extent.ts";
 import type { DiskImage } from "./disk-image.ts";
 
 /**
- * A disk image as the pieces of one file: a line of JSON with a table of extents, then the literal bytes one after another, then
- * a checksum of all that. Compact, because it is read whenever nothing changed.
+ * A disk image as one file: a line of JSON with a table of extents, then the literal bytes one after another, compressed
+ * with a checksum behind their length. Literal bytes are blocks of metadata, of which a twentieth is left: to compress
+ * them costs less than to write them.
  */
-export function encodeRecipe(image: Omit<DiskImage, "key">): readonly Uint8Array[] {
+export function encodeRecipe(image: Omit<DiskImage, "key">): Uint8Array {
   const segments = new Map<string, number>();
   const pieces: Uint8Array[] = [];
   let position = 0;
@@ -21,7 +22,7 @@ export function encodeRecipe(image: Omit<DiskImage, "key">): readonly Uint8Array
   });
   const { imageHash, files, dataBytes, recipe } = image;
   const head = {
-    version: 2,
+    version: 3,
     imageHash,
     files,
     dataBytes,
@@ -30,16 +31,20 @@ export function encodeRecipe(image: Omit<DiskImage, "key">): readonly Uint8Array
     segments: [...segments.keys()],
     rows,
   };
-  const all = [Buffer.from(`${JSON.stringify(head)}\n`), ...pieces];
-  const trailer = Buffer.alloc(checksumBytes);
-  trailer.writeUInt32LE(all.reduce((sum, piece) => crc32(piece, sum), 0));
-  return [...all, trailer];
+  const body = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...pieces]);
+  const length = Buffer.alloc(lengthBytes);
+  length.writeBigUInt64LE(BigInt(body.length));
+  const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
+  return Buffer.concat([
+    length,
+    zstdCompressSync(body, { params: { [ZSTD_c_compressionLevel]: 1, [ZSTD_c_checksumFlag]: 1 } }),
+  ]);
 }
 
 /** Undefined for a file that is not whole or not of this version: the image is then laid out anew. */
 export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
-  const body = file.subarray(0, -checksumBytes);
-  if (file.length < checksumBytes || crc32(body) !== file.readUInt32LE(body.length)) return undefined;
+  const body = expanded(file);
+  if (body === undefined) return undefined;
   const lineEnd = body.indexOf(0x0a);
   const head = JSON.parse(body.subarray(0, lineEnd).toString()) as {
     version: number;
@@ -51,7 +56,7 @@ export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
     segments: string[];
     rows: [number, number, number, number][];
   };
-  if (head.version !== 2) return undefined;
+  if (head.version !== 3) return undefined;
   const literals = body.subarray(lineEnd + 1);
   const extents = head.rows.map(
     ([start, length, segment, offset]): Extent => ({
@@ -67,5 +72,16 @@ export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
   return { recipe: diskRecipe(size, extents, free), imageHash, files, dataBytes };
 }
 
-/** CRC-32: tells a file that a lost power supply left half-written, which is all that can happen to it. */
-const checksumBytes = 4;
+const lengthBytes = 8;
+
+/** Undefined for what a lost power supply left half-written, which is all that can happen to the file. */
+function expanded(file: Buffer): Buffer | undefined {
+  if (file.length < lengthBytes) return undefined;
+  const length = Number(file.readBigUInt64LE());
+  try {
+    const body = zstdDecompressSync(file.subarray(lengthBytes), { chunkSize: Math.max(length, 64) });
+    return body.length === length ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -37,6 +37,7 @@ export function createSegments(directory: string, temporaryPath: () => string): 
 
   function removeSegment(id: string): void {
     tables.delete(id);
+    controls.delete(id);
     const aside = temporaryPath();
     try {
       renameSync(inside(id, "."), aside);
@@ -47,8 +48,9 @@ export function createSegments(directory: string, temporaryPath: () => string): 
     rmSync(aside, { recursive: true, force: true });
   }
 
-  /** Systems that are built one after the other share most of their tables. */
+  // Systems that are built one after the other share most of their packages.
   const tables = new Map<string, SegmentTable>();
+  const controls = new Map<string, DebianControl>();
 
   function readSegmentTable(id: string): SegmentTable {
     const table = tables.get(id) ?? readPart(id, inside(id, "table.json"), tableFromJson);
@@ -59,6 +61,13 @@ export function createSegments(directory: string, temporaryPath: () => string): 
     }
     tables.set(id, table);
     return table;
+  }
+
+  function readDebianControl(id: string): DebianControl {
+    const parse = (text: string) => JSON.parse(text) as DebianControl;
+    const control = controls.get(id) ?? readPart(id, inside(id, "control.json"), parse);
+    controls.set(id, control);
+    return control;
   }
 
   function findSegment(id: string): SegmentTable | undefined {
@@ -85,7 +94,7 @@ export function createSegments(directory: string, temporaryPath: () => string): 
     hasSegment: (id) => existsSync(inside(id, "table.json")),
     readSegmentTable,
     findSegment,
-    readDebianControl: (id) => readPart(id, inside(id, "control.json"), (text) => JSON.parse(text) as DebianControl),
+    readDebianControl,
     verifySegment,
     removeSegment,
     newSegment: (id) => createSegmentWriter(id, temporaryPath(), inside(id, "")),

@@ -60,8 +60,18 @@ export async function writeDpkgDatabase(
   }
 }
 
-/** Fields that an archive's control file has and dpkg's status lacks, or the other way round: deb-control(5). */
+/** The same in every system: systems that are composed one after the other share it. */
 function statusParagraph(debian: ComposedPackage, readFile: DpkgRecords["readFile"]): string {
+  const { control } = debian.segment;
+  const paragraph = paragraphOf.get(control) ?? writtenParagraph(debian, readFile);
+  paragraphOf.set(control, paragraph);
+  return paragraph;
+}
+
+const paragraphOf = new WeakMap<ComposedPackage["segment"]["control"], string>();
+
+/** Fields that an archive's control file has and dpkg's status lacks, or the other way round: deb-control(5). */
+function writtenParagraph(debian: ComposedPackage, readFile: DpkgRecords["readFile"]): string {
   const lines: string[] = [];
   for (const [field, value] of Object.entries(debian.segment.control)) {
     if (field === "Description") lines.push(...configurationFiles(debian, readFile));

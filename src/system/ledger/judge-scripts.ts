@@ -33,7 +33,7 @@ export function judgeScripts(
   const judged = packages.map((debian): JudgedPackage => {
     const effects: Effects[] = [];
     const notes: { script: string; by: "ledger" | "program"; why: string }[] = [];
-    for (const examined of examineScripts(debian)) {
+    for (const examined of examinedScripts(debian)) {
       effects.push(examined.effects);
       if (examined.residue === "") continue;
       const recipe = recipesFor(debian.name).find(({ residues }) => residues.includes(examined.residueSha256));
@@ -49,6 +49,17 @@ export function judgeScripts(
   if (problems.length > 0) throw new MesoError(problems);
   return judged;
 }
+
+/** What the scripts of an archive do is the same in every system: systems that are composed one after the other share it. */
+function examinedScripts(debian: VersionedPackage): readonly ExaminedScript[] {
+  const known = examinedOf.get(debian.controlFiles);
+  if (known) return known;
+  const examined = examineScripts(debian);
+  examinedOf.set(debian.controlFiles, examined);
+  return examined;
+}
+
+const examinedOf = new WeakMap<VersionedPackage["controlFiles"], readonly ExaminedScript[]>();
 
 function isAbout(word: AcknowledgedScript, name: string, examined: ExaminedScript): boolean {
   if (word.package !== name || word.script !== examined.script) return false;
