@@ -3,6 +3,7 @@ import { Agent, request } from "node:https";
 import type { Duplex } from "node:stream";
 import { failure, MesoError } from "../../base/error.ts";
 import type { ProxmoxOptions } from "./proxmox-options.ts";
+import { type Gate, gate } from "./turns.ts";
 import { normalFingerprint, verifiedSocket } from "./verified-socket.ts";
 
 export interface Answer {
@@ -46,7 +47,9 @@ export function openConnection(options: ProxmoxOptions): Connection {
     const mayRepeat = method === "GET";
     for (const one of [...order, ...(mayRepeat ? order : [])]) {
       try {
-        const answer = await exchange(one, { method, path, parameters, authorization, deadlineSeconds });
+        const answer = await one.gate(() =>
+          exchange(one, { method, path, parameters, authorization, deadlineSeconds }),
+        );
         order = [one, ...order.filter((other) => other !== one)];
         return answer;
       } catch (error) {
@@ -92,6 +95,8 @@ interface Server {
   readonly host: string;
   readonly port: number;
   readonly agent: Agent;
+  /** As many requests at once as connections: the agent would open one for each that comes while others are verified. */
+  readonly gate: Gate;
 }
 
 function server(url: string, certificateAuthority: string | undefined, accepted: Set<string> | undefined): Server {
@@ -99,17 +104,23 @@ function server(url: string, certificateAuthority: string | undefined, accepted:
   const host = hostname.replace(/^\[|\]$/g, "");
   const number = port === "" ? 443 : Number(port);
   // A server ends idle connections after a few seconds; one that has ended meanwhile would lose a request.
-  const agent = new Agent({ keepAlive: true, maxSockets: 8, maxFreeSockets: 8, timeout: idleMilliseconds });
+  const agent = new Agent({
+    keepAlive: true,
+    maxSockets: requestsAtOnce,
+    maxFreeSockets: requestsAtOnce,
+    timeout: idleMilliseconds,
+  });
   agent.createConnection = ((_: unknown, done: (error: Error | null, socket?: Duplex) => void) => {
     verifiedSocket({ host, port: number, accepted, certificateAuthority, deadlineSeconds: connectSeconds }).then(
       (socket) => done(null, socket),
       (error: Error) => done(error),
     );
   }) as typeof agent.createConnection;
-  return { title: `${hostname}:${number}`, host, port: number, agent };
+  return { title: `${hostname}:${number}`, host, port: number, agent, gate: gate(requestsAtOnce) };
 }
 
 const idleMilliseconds = 3000;
+const requestsAtOnce = 16;
 
 interface Exchange {
   readonly method: string;

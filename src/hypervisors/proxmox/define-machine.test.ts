@@ -43,6 +43,18 @@ test("what nobody asked about stays: firewall, rate and model of a card, sockets
     assert.deepEqual([machine.keys.get("sockets"), machine.keys.get("cores")], ["1", "3"]);
   }));
 
+test("UEFI: the machine's type follows, and a version that somebody pinned stays", () =>
+  withCluster({}, async ({ driver, emulator, machine, id }) => {
+    const nics = [{ network: "vmbr0", mac: "52:54:00:12:34:56" }];
+    const uefi = { ...spec, id, cores: 4, memoryMebibytes: 4096, nics, firmware: "uefi" } as const;
+    await driver.define(uefi);
+    assert.deepEqual([machine.keys.get("bios"), machine.keys.get("machine")], ["ovmf", "q35"]);
+    machine.keys.set("machine", "pc-q35-9.0");
+    const puts = emulator.heard.filter(({ method }) => method === "PUT").length;
+    await driver.define(uefi);
+    assert.equal(emulator.heard.filter(({ method }) => method === "PUT").length, puts);
+  }));
+
 test("on a running machine a change waits for the next start, and is not asked for again", () =>
   withCluster({}, async ({ driver, emulator, machine, id }) => {
     await driver.powerOn(id, 5);

@@ -80,6 +80,8 @@ async function update(cluster: Cluster, found: MachineReading, spec: MachineSpec
   const changes = Object.entries(wished).filter(([key, value]) => {
     if (key === "cores" || key === "sockets")
       return intended.cores === undefined ? cores !== spec.cores : !sameCores(intended, spec);
+    // A machine type that names its version is one of them, and pinned on purpose.
+    if (key === "machine" && /q35/.test(intended.machine ?? "")) return false;
     if (key === "bios") return (intended.bios ?? "seabios") !== value;
     return String(intended[key] ?? "").trimEnd() !== String(value).trimEnd();
   });

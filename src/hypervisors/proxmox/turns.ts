@@ -8,36 +8,38 @@ export function turns(parallelPerNode: number): Turns {
   const machines = new Map<number, Gate>();
   const nodes = new Map<string, Gate>();
   return {
-    machine: (vmid, body) => pass(gateOf(machines, vmid, 1), body),
-    node: (name, body) => pass(gateOf(nodes, name, parallelPerNode), body),
+    machine: (vmid, body) => gateOf(machines, vmid, 1)(body),
+    node: (name, body) => gateOf(nodes, name, parallelPerNode)(body),
   };
 }
 
-interface Gate {
-  free: number;
-  readonly waiting: (() => void)[];
+/** Lets a number of bodies run at a time, the others in the order they came. */
+export type Gate = <T>(body: () => Promise<T>) => Promise<T>;
+
+export function gate(width: number): Gate {
+  let free = width;
+  const waiting: (() => void)[] = [];
+  return async (body) => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await body();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    }
+  };
 }
 
 function gateOf<K>(gates: Map<K, Gate>, key: K, width: number): Gate {
-  const gate = gates.get(key) ?? { free: width, waiting: [] };
-  gates.set(key, gate);
-  return gate;
-}
-
-async function pass<T>(gate: Gate, body: () => Promise<T>): Promise<T> {
-  if (gate.free > 0) gate.free--;
-  else await new Promise<void>((resolve) => gate.waiting.push(resolve));
-  try {
-    return await body();
-  } finally {
-    const next = gate.waiting.shift();
-    if (next) next();
-    else gate.free++;
-  }
+  const found = gates.get(key) ?? gate(width);
+  gates.set(key, found);
+  return found;
 }
 
 /** Runs `body` for each, at most `width` at once; the results in the order of `list`. */
 export async function each<T, R>(list: readonly T[], width: number, body: (item: T) => Promise<R>): Promise<R[]> {
-  const gate: Gate = { free: width, waiting: [] };
-  return Promise.all(list.map((item) => pass(gate, () => body(item))));
+  const through = gate(width);
+  return Promise.all(list.map((item) => through(() => body(item))));
 }
