@@ -12,7 +12,7 @@ export function* diffStream(change: Omit<DiskChange, "signal">): Generator<Uint8
   // Always the true size: the image is cut to whatever stands here.
   yield record("s", change.size);
   for (const { start, length } of change.zeros) yield record("z", start, length);
-  for (const range of change.writes) {
+  for (const range of [...(change.fresh ?? []), ...change.writes].sort((a, b) => a.start - b.start)) {
     yield record("w", range.start, range.length);
     yield change.read(range);
   }

@@ -35,13 +35,12 @@ export async function publish(
   const unchanged = publications.filter((one) => isThere(context, one, there.get(one.name)));
   const fresh = publications.filter((one) => !unchanged.includes(one));
   const report = { sharedBytes: 0, ownBytes: 0, unchanged: unchanged.map(({ name }) => name) };
-  const closeGaps = publications.length >= manyPublications ? gapBytes : 0;
   for (const group of groupsOf(context, fresh, sources)) {
     const { base, written } = await extendBase(context, group.image, group.size, group.places, group.segments, sources);
     report.sharedBytes += written;
     await forEach(publicationsAtOnce, group.publications, async (publication, index) => {
       sources.signal.throwIfAborted();
-      const bytes = await publishOne(context, publication, group.places[index]!, base, sources, closeGaps);
+      const bytes = await publishOne(context, publication, group.places[index]!, base, sources);
       if (bytes === undefined) report.unchanged.push(publication.name);
       else report.ownBytes += bytes;
       sources.onPublished?.(publication.name, bytes ?? 0);
@@ -52,9 +51,6 @@ export async function publish(
 
 /** While one waits for Ceph, the next is read and sent. */
 const publicationsAtOnce = 2;
-/** With many images the number of operations decides how long it takes, with few the bytes are what counts. */
-const manyPublications = 8;
-const gapBytes = 16 << 10;
 
 interface Group {
   readonly image: ImageSpec;
@@ -100,12 +96,12 @@ async function publishOne(
   places: SegmentPlaces,
   base: BaseSnapshot,
   sources: PublishSources,
-  closeGaps: number,
 ): Promise<number | undefined> {
   const { recipe, name, about } = publication;
   const rbd = await context.rbd();
   const aside: ImageSpec = { pool: context.settings.pool, image: asideName() };
-  const blocks = ownBlocks(recipe, places, base.places, closeGaps);
+  const blocks = ownBlocks(recipe, places, base.places);
+  const bytes = bytesOf(blocks.writes) + bytesOf(blocks.fresh);
   const reader = contentReader(sources.files);
   try {
     if (base.snapshot === undefined) await rbd.create(aside, recipe.size);
@@ -118,9 +114,9 @@ async function publishOne(
       read: ({ start, length }) => readRecipe(recipe, reader, start, length),
       signal: sources.signal,
     });
-    await noteUse(rbd, base.image, name, bytesOf(blocks.writes), commonPlaces(places, base.places));
+    await noteUse(rbd, base.image, name, bytes, commonPlaces(places, base.places));
     await renameImage(rbd, aside, name);
-    return bytesOf(blocks.writes);
+    return bytes;
   } catch (error) {
     await removeAside(rbd, aside).catch(() => {});
     if (!isRefusal(error, errnos.exists)) throw explained(error, context.title, name);

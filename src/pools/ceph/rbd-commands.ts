@@ -147,7 +147,7 @@ export function parseEntries(listing: string): Map<string, Buffer> {
   for (let at = 0; at + 1 < lines.length; ) {
     const key = lines[at]!;
     const size = Number(/^value \((\d+) bytes\) :$/.exec(lines[at + 1] ?? "")?.[1] ?? Number.NaN);
-    if (!Number.isSafeInteger(size)) throw strangeListing(lines[at + 1]);
+    if (!(size <= mostValueBytes)) throw strangeListing(lines[at + 1]);
     at += 2;
     const bytes: number[] = [];
     while (bytes.length < size) {
@@ -156,7 +156,8 @@ export function parseEntries(listing: string): Map<string, Buffer> {
         // A row that repeats is printed once, then as a star until the next offset that differs.
         if (lines[at] !== "*") throw strangeListing(lines[at]);
         const next = Number.parseInt(/^([0-9a-f]{8})/.exec(lines[at + 1] ?? "")?.[1] ?? "", 16);
-        if (!(next > bytes.length && next <= size)) throw strangeListing(lines[at + 1]);
+        if (!(next > bytes.length && next <= size && next % 16 === 0 && bytes.length >= 16))
+          throw strangeListing(lines[at + 1]);
         while (bytes.length < next) bytes.push(...bytes.slice(-16));
       } else {
         bytes.push(
@@ -168,6 +169,7 @@ export function parseEntries(listing: string): Map<string, Buffer> {
       }
       at++;
     }
+    if (bytes.length !== size) throw strangeListing(lines[at]);
     // The end's offset, and an empty line.
     while (at < lines.length && (lines[at] === "" || /^[0-9a-f]{8}$/.test(lines[at]!))) {
       const isEnd = lines[at] === "";
@@ -178,6 +180,8 @@ export function parseEntries(listing: string): Map<string, Buffer> {
   }
   return new Map(entries.sort(([a], [b]) => compareBytes(a, b)));
 }
+
+const mostValueBytes = 16 << 20;
 
 function strangeListing(line: string | undefined) {
   return failure("pool-unreachable", `rados listed the entries of an object in an unknown way: ${line?.slice(0, 100)}`);

@@ -32,6 +32,11 @@ export interface DiskChange {
   readonly zeros: readonly DiskRange[];
   /** Sorted, each within one object of 4 MiB. */
   readonly writes: readonly DiskRange[];
+  /**
+   * The same, to objects that neither the image nor its parent has, of an image that nobody else knows of and that has
+   * no snapshot: these may be written in any way.
+   */
+  readonly fresh?: readonly DiskRange[];
   readonly read: (range: DiskRange) => Uint8Array;
   /** Told on the image before the snapshot. */
   readonly about?: string;

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { DiskRange } from "../../image/extent.ts";
 import { CephRefusal, errnos, unreachable } from "./ceph-failure.ts";
 import { watcherInWords } from "./rbd-commands.ts";
-import type { DiskChange, ImageSpec, RbdDriver, StoredImage } from "./rbd-driver.ts";
+import { type DiskChange, type ImageSpec, objectBytes, type RbdDriver, type StoredImage } from "./rbd-driver.ts";
 import { cephEnvironment } from "./run-ceph.ts";
 import type { CephSettings } from "./settings.ts";
 
@@ -100,40 +100,53 @@ const messagesAhead = 4;
 const mostRanges = 4096;
 
 async function writeChange(helper: Helper, image: ImageSpec, change: DiskChange): Promise<void> {
-  const { size, since, snapshot, about, signal } = change;
+  const { size, since, snapshot, about, zeros, fresh = [] } = change;
   const id = helper.nextChange();
-  await helper.call("begin", { ...image, change: id, size, since, snapshot });
+  const objects = [...new Set(fresh.map(({ start }) => Math.floor(start / objectBytes)))];
+  const isDirect = await helper.call("begin", { ...image, change: id, size, since, snapshot, objects });
   try {
-    // Zeros first and to their end: nothing may overtake them.
-    for (let at = 0; at < change.zeros.length; at += mostRanges) {
-      const zeros = change.zeros.slice(at, at + mostRanges).map(({ start, length }) => [start, length]);
-      await helper.call("apply", { change: id, zeros, writes: [] }, new Uint8Array(0), longPatience);
+    if (isDirect) await apply(helper, id, "applyFresh", fresh, change);
+    // Zeros to their end before anything is written: nothing may overtake them.
+    for (let at = 0; at < zeros.length; at += mostRanges) {
+      const some = zeros.slice(at, at + mostRanges).map(({ start, length }) => [start, length]);
+      await helper.call("applyZeros", { change: id, ranges: some }, undefined, longPatience);
     }
-    const ahead = new Set<Promise<void>>();
-    let failed: unknown;
-    for (const group of groups(change.writes)) {
-      signal.throwIfAborted();
-      const writes = group.map(({ start, length }) => [start, length]);
-      const payload = Buffer.concat(group.map((range) => change.read(range)));
-      const applied = helper.call("apply", { change: id, zeros: [], writes }, payload, longPatience).then(
-        () => {},
-        (error) => {
-          failed ??= error;
-        },
-      );
-      const settled: Promise<void> = applied.finally(() => ahead.delete(settled));
-      ahead.add(settled);
-      if (ahead.size >= messagesAhead) await Promise.race(ahead);
-      if (failed) break;
-    }
-    await Promise.all(ahead);
-    if (failed) throw failed;
-    signal.throwIfAborted();
+    await apply(helper, id, "apply", isDirect ? change.writes : [...fresh, ...change.writes], change);
+    change.signal.throwIfAborted();
     await helper.call("finish", { change: id, snapshot, about }, undefined, longPatience);
   } catch (error) {
     await helper.call("abandon", { change: id }).catch(() => {});
     throw error;
   }
+}
+
+/** Sends the data, some messages ahead of their answers. */
+async function apply(
+  helper: Helper,
+  change: number,
+  verb: "apply" | "applyFresh",
+  ranges: readonly DiskRange[],
+  { read, signal }: DiskChange,
+): Promise<void> {
+  const ahead = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  for (const group of groups(ranges)) {
+    signal.throwIfAborted();
+    const payload = Buffer.concat(group.map(read));
+    const request = { change, ranges: group.map(({ start, length }) => [start, length]) };
+    const settled: Promise<void> = helper
+      .call(verb, request, payload, longPatience)
+      .then(
+        () => {},
+        (error) => void failures.push(error),
+      )
+      .finally(() => ahead.delete(settled));
+    ahead.add(settled);
+    if (ahead.size >= messagesAhead) await Promise.race(ahead);
+    if (failures.length > 0) break;
+  }
+  await Promise.all(ahead);
+  if (failures.length > 0) throw failures[0];
 }
 
 function* groups(ranges: readonly DiskRange[]): Generator<DiskRange[]> {
