@@ -58,4 +58,6 @@ test("agent verbs: a command that does not end is given up, its arguments are no
   assert.ok(performance.now() - start < 2000);
   const killed = agentVerbs(call({ exited: true, signal: 9, "out-data": 17 }), settings);
   assert.deepEqual(await killed.exec(["/bin/x"]), { exitCode: 137, stdout: "", stderr: "" });
+  const chatty = agentVerbs(call({ exited: true, exitcode: 0, "out-truncated": true }), settings);
+  await assert.rejects(chatty.exec(["/bin/x"]), /says more than the guest agent keeps/);
 });

@@ -33,6 +33,11 @@ export function agentVerbs(
       });
       const pid = field(started, "pid", "number");
       const status = await untilExited(() => call("guest-exec-status", { pid }), argv, end);
+      if (status["out-truncated"] === true || status["err-truncated"] === true) {
+        throw failure("agent-refused", `${argv[0]} says more than the guest agent keeps`, {
+          hint: "write it into a file",
+        });
+      }
       return result(status);
     },
     readFile: (path) => readFile(call, path, pieceBytes),

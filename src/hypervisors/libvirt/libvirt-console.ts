@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { cleanupAtExit } from "../cleanup-at-exit.ts";
-import { virshFailure } from "./virsh-failure.ts";
+import { isNotRunning, virshFailure } from "./virsh-failure.ts";
 
 /** What a person types to sit at the machine's serial line. */
 export function consoleCommand(uri: string, name: string): readonly string[] {
@@ -45,12 +45,24 @@ export function libvirtConsole(uri: string, name: string): AsyncIterable<Uint8Ar
     try {
       for await (const piece of output!) yield piece as Buffer;
       const code = await exited;
-      if (code !== 0 && !isStopped) throw virshFailure(complaint, { uri, changes: false });
+      if (code === 0 || isStopped) return;
+      const problem = virshFailure(complaint, { uri, changes: false });
+      if (!isNotRunning(problem)) throw problem;
     } finally {
       stop();
     }
   }
-  return pieces();
+  const heard = pieces();
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => heard.next(),
+      // At once, also while the machine says nothing.
+      return: async () => {
+        stop();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
 }
 
 function shellWords(command: readonly string[]): string {

@@ -286,6 +286,34 @@ describe("libvirt, in detail", { timeout: 120_000 }, () => {
     );
   });
 
+  test("one listens to a console at a time, and gives it back at once; of a machine that is off there is nothing", async () => {
+    const id = { name: "told" };
+    const listen = () => driver.console(id)![Symbol.asyncIterator]();
+    await driver.define(spec("told"));
+    assert.equal((await listen().next()).done, true);
+    await driver.powerOn(id, 30);
+    // Nothing is ever written there: the late one hears only that it is refused.
+    const first = listen();
+    const silence = first.next();
+    const refusal = async () => {
+      const second = listen();
+      const heard = second.next().then(
+        () => undefined,
+        (error: MesoError) => error.code,
+      );
+      const code = await Promise.race([heard, sleep(1000, undefined)]);
+      await second.return!();
+      return code;
+    };
+    let code: string | undefined;
+    for (let i = 0; i < 20 && code === undefined; i++) code = await refusal();
+    assert.equal(code, "machine-locked");
+    await first.return!();
+    assert.equal((await silence).done, true);
+    await driver.powerOff(id, cut);
+    await driver.remove(id);
+  });
+
   test("what is missing is told: the secret, the daemon, the right; a dead connection is no empty list", async () => {
     const needs = { machines: [], storages: [], defines: false };
     const uuid = "11111111-2222-4333-8444-555555555555";

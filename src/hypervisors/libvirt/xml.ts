@@ -26,7 +26,7 @@ interface XmlAttribute {
  * Reads the subset of XML 1.0 that libvirt prints: elements, attributes, character data, and what people's own metadata
  * may bring: comments, CDATA sections, instructions; the five named entities and numbered ones. No document types, so nothing expands and nothing outside is read.
  *
- * @throws MesoError `bad-xml` for anything else, and beyond 8 MiB or 64 levels.
+ * @throws MesoError `task-failed` for anything else, and beyond 8 MiB or 64 levels.
  */
 export function parseXml(text: string): XmlElement {
   if (text.length > longestText) throw badXml("it is longer than 8 MiB", 0);
@@ -225,5 +225,5 @@ function skipTo(cursor: Cursor, end: string): number {
 }
 
 function badXml(what: string, at: number) {
-  return failure("bad-xml", `libvirt's XML cannot be read: ${what} (at character ${at})`);
+  return failure("task-failed", `libvirt's XML cannot be read: ${what} (at character ${at})`);
 }
