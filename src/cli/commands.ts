@@ -45,6 +45,31 @@ export const commandNames: readonly CommandName[] = [
     load: async () => (await import("./commands/promote.ts")).promote,
   },
   {
+    words: ["status"],
+    summary: "tell what runs against what is declared",
+    load: async () => (await import("./commands/status.ts")).status,
+  },
+  {
+    words: ["generations"],
+    summary: "list the roots that machines can be brought back to",
+    load: async () => (await import("./commands/generations.ts")).generations,
+  },
+  {
+    words: ["roll-back"],
+    summary: "give machines an older root",
+    load: async () => (await import("./commands/roll-back.ts")).rollBack,
+  },
+  {
+    words: ["adopt"],
+    summary: "take over a machine that something else made",
+    load: async () => (await import("./commands/adopt.ts")).adopt,
+  },
+  {
+    words: ["prune"],
+    summary: "remove images and snapshots that nothing needs",
+    load: async () => (await import("./commands/prune.ts")).prune,
+  },
+  {
     words: ["diff"],
     summary: "compare two systems: packages, files, services",
     load: async () => (await import("./commands/diff.ts")).diff,

@@ -2,6 +2,7 @@ import { failure, MesoError } from "../base/error.ts";
 import { formatBytes, formatSeconds, type Report } from "../base/progress.ts";
 import { executePlan } from "../centre/execute.ts";
 import type { DeployEvent } from "../centre/hands.ts";
+import { measuredDurations, parseJournal } from "../centre/journal.ts";
 import { observe } from "../centre/observe.ts";
 import { type DeployOutcome, deployExitCodes, type MachineOutcome } from "../centre/outcome.ts";
 import { changingMachines, type DeployGoal, type Plan, type PlanOptions, planDeployment } from "../centre/plan.ts";
@@ -45,8 +46,9 @@ export function deployCommand(
     options: { ...deployOptions, ...parts.options },
     run: (context) =>
       withPreparedCentre(context, async (work) => {
-        const { plan: file } = context.options;
+        const { plan: file, rehearse } = context.options;
         const plan = typeof file === "string" ? readPlan(file) : await makePlan(context, work, { goal });
+        if (rehearse) return (await import("./rehearse-plan.ts")).rehearsePlan(context, work, plan);
         return carryOut(context, work, plan);
       }),
   };
@@ -55,18 +57,30 @@ export function deployCommand(
 /** Looks at the world and plans; takes no lease. */
 export async function makePlan(
   context: CommandContext,
-  { centre, pool, hypervisor }: CentreWork,
-  options: Omit<PlanOptions, "now">,
+  work: CentreWork,
+  options: Pick<PlanOptions, "goal">,
 ): Promise<Plan> {
-  const { force } = context.options;
+  const { centre, pool, hypervisor } = work;
   const observation = await observe(pool, hypervisor, centre.desired);
   return planDeployment(centre.desired, observation, {
-    now: Date.now() / 1000,
+    ...(await planOptions(context, work)),
     ...(context.positionals.length > 0 && { only: selectMachines(centre.centre, context.positionals) }),
-    ...(typeof force === "string" && { force: forced(force) }),
-    takeBack: takeBackOf(context),
     ...options,
   });
+}
+
+/** What the command line and the centre's own history say of any plan. */
+export async function planOptions(
+  context: CommandContext,
+  { pool }: CentreWork,
+): Promise<Pick<PlanOptions, "now" | "force" | "takeBack" | "durations">> {
+  const { force } = context.options;
+  return {
+    now: Date.now() / 1000,
+    durations: measuredDurations(parseJournal(await pool.journal())),
+    ...(typeof force === "string" && { force: forced(force) }),
+    takeBack: takeBackOf(context),
+  };
 }
 
 /**

@@ -3,6 +3,7 @@ import { deployCommand } from "../deploy-command.ts";
 export const deploy = deployCommand("deploy", {
   options: {
     plan: { type: "string", placeholder: "FILE", description: "carry out this plan, as meso plan -o FILE has kept it" },
+    rehearse: { type: "boolean", description: "only tell what would happen, step by step, on a simulated copy" },
   },
   examples: [
     "deploy",
