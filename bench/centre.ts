@@ -1,20 +1,19 @@
 // npm run bench -- centre: what a whole computing centre of 94 machines costs. Nothing here is asserted: the numbers are
 // for docs/performance.md.
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { formatBytes } from "../src/base/progress.ts";
 import { buildImages, prepareSystems } from "../src/build/build-systems.ts";
 import { fetchSegments } from "../src/build/fetch-archives.ts";
 import { allPackages, type ResolvedSystem } from "../src/build/prepare.ts";
-import type { BuildSession } from "../src/build/session.ts";
-import { openStore } from "../src/store/store.ts";
-import { testCacheFolder, testSession } from "../src/test-support/test-session.ts";
+import { freshSession } from "../src/test-support/test-session.ts";
 import { measure, median, table } from "./measure.ts";
 import { syntheticCentre } from "./synthetic-centre.ts";
 import { withUpdatedPackage } from "./update-package.ts";
 
-const session = ownSession();
+const session = freshSession();
+process.on("exit", session.remove);
 const systems = await prepareSystems(session, syntheticCentre());
 const archives = new Map([...systems.values()].flatMap(allPackages).map((one) => [one.sha256, one]));
 const segments = await fetchSegments(session, [...archives.values()]);
@@ -37,17 +36,6 @@ addRow("all images after an update of libssl3t64", await build(updated), "< 20 s
 addRow("all images, nothing changed", await buildKept(updated), "");
 console.log(table(["what", "wall s", "each", "aim"], rows));
 console.log(`\nlargest resident set of this process: ${formatBytes(process.resourceUsage().maxRSS * 1024)}`);
-
-/** A session that shares archives and segments with the tests' own store, but nothing that was made of them. */
-function ownSession(): BuildSession {
-  const shared = testSession();
-  const folder = mkdtempSync(join(testCacheFolder(), "bench-centre-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  for (const part of ["archives", "indices", "segments"]) {
-    symlinkSync(join(shared.store.directory, part), join(folder, part));
-  }
-  return { ...shared, store: openStore(folder) };
-}
 
 function addRow(what: string, seconds: number, aim: string): void {
   rows.push([what, seconds.toFixed(2), `${Math.round((seconds / systems.size) * 1000)} ms`, aim]);

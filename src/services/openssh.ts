@@ -4,11 +4,13 @@ import { etcFile, etcFiles, symlink } from "../system/essential-files.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits, unit } from "../system/essential-units.ts";
 
+const rootLogins = ["no", "prohibit-password", "yes"] as const;
+
 export interface OpensshOptions {
   readonly port?: number;
   /** Addresses to listen on; none means all. */
   readonly listenAddresses?: readonly string[];
-  readonly permitRootLogin?: "no" | "prohibit-password" | "yes";
+  readonly permitRootLogin?: (typeof rootLogins)[number];
   readonly passwordAuthentication?: boolean;
   readonly x11Forwarding?: boolean;
   readonly allowGroups?: readonly string[];
@@ -41,7 +43,17 @@ export const openssh = serviceType<OpensshOptions>({
     hostKey: "/etc/ssh/ssh_host_ed25519_key",
     extraConfiguration: "",
   },
-  validate: ({ port, hostKey }) => [
+  validate: ({ port, hostKey, permitRootLogin }) => [
+    ...(rootLogins.includes(permitRootLogin)
+      ? []
+      : [
+          {
+            code: "wrong-value",
+            field: "permitRootLogin",
+            what: `found ${JSON.stringify(permitRootLogin)}`,
+            expected: rootLogins.join(", "),
+          },
+        ]),
     ...(Number.isInteger(port) && port >= 1 && port <= 65535
       ? []
       : [

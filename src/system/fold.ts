@@ -109,10 +109,26 @@ function guarded<T>(service: Service, problems: Problem[], step: () => T[]): T[]
   try {
     return step();
   } catch (error) {
-    if (!(error instanceof MesoError)) throw error;
-    problems.push(...error.problems.map((problem) => ({ ...placeOf(service), ...problem })));
+    if (error instanceof MesoError) problems.push(...error.problems.map((one) => ({ ...placeOf(service), ...one })));
+    else if (error instanceof TypeError) problems.push(unfitOptions(service, error));
+    else throw error;
     return [];
   }
+}
+
+/** Types are gone when a program runs: what an editor would have shown is met here. */
+function unfitOptions(service: Service, error: TypeError): Problem {
+  const where = /\n\s+at (.*)/.exec(error.stack ?? "")?.[1];
+  return {
+    code: "wrong-type",
+    what: `${service.name} cannot work with its options: ${error.message}${where ? `, in ${where}` : ""}`,
+    field: "services",
+    ...placeOf(service),
+    expected: Object.entries(service.type.options)
+      .map(([option, meaning]) => `${option}: ${meaning}`)
+      .join(" "),
+    hint: "an editor, or tsc --noEmit, shows which one has the wrong type",
+  };
 }
 
 /** Services to add, until every target that can be made up exists. */

@@ -13,7 +13,7 @@ import { basePackages, defineOperatingSystem } from "../language/operating-syste
 import { debian } from "../language/package-reference.ts";
 import { locationOf } from "../language/record.ts";
 import type { Service } from "../language/service-type.ts";
-import { serviceType, simpleService } from "../language/service-type.ts";
+import { extend, serviceType, simpleService } from "../language/service-type.ts";
 import { accounts } from "./essential-accounts.ts";
 import { kernelModules, sysctl, tmpfiles } from "./essential-boot.ts";
 import { etcFile, etcFiles } from "./essential-files.ts";
@@ -159,6 +159,31 @@ test("each of these mistakes is found", () => {
       `${code} among ${JSON.stringify(found)}`,
     );
     for (const problem of found) assert.ok(problem.where, `${problem.code} has a place`);
+  }
+});
+
+test("an option of the wrong type is told with its service, whoever finds it", () => {
+  const service = serviceType<{ names: readonly string[] }>({
+    name: "validated",
+    description: "",
+    options: { names: "Names of things." },
+    defaults: {},
+    validate: ({ names }) => names.flatMap(() => []),
+  });
+  const folded = serviceType<{ names: readonly string[] }>({
+    name: "folded",
+    description: "",
+    options: { names: "Names of things." },
+    defaults: {},
+    extensions: [extend(etcFiles, ({ names }) => [etcFile("names", names.map((name) => `${name}\n`).join(""))])],
+  });
+  for (const wrong of [service, folded]) {
+    for (const names of [5, "x", {}] as never[]) {
+      const [problem, ...more] = problemsOf(withServices(wrong({ names })));
+      assert.deepEqual([problem?.code, more], ["wrong-type", []]);
+      assert.match(problem?.expected ?? "", /Names of things/);
+      assert.match(problem?.where?.file ?? "", /validate\.test\.ts$/);
+    }
   }
 });
 

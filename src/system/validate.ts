@@ -1,6 +1,7 @@
 import type { Problem } from "../base/error.ts";
 import { nearestHint } from "../base/nearest.ts";
 import { recordProblems } from "../language/check.ts";
+import type { Complaint } from "../language/complaint.ts";
 import type { FileSystem } from "../language/file-system.ts";
 import type { OperatingSystem } from "../language/operating-system.ts";
 import { describe, factsOf, fieldLocation, locationOf } from "../language/record.ts";
@@ -81,10 +82,29 @@ function optionProblems(service: Service): Problem[] {
       expected: type.options[option]!,
     }));
   if (missing.length > 0) return [...unknown, ...missing];
-  const complaints = (type.validate?.(options) ?? []).map((complaint) => ({
+  const complaints = complaintsOf(service).map((complaint) => ({
     ...complaint,
     field: `${service.name}${complaint.field ? `.${complaint.field.replace(/^\./, "")}` : ""}`,
     ...where,
   }));
   return [...unknown, ...complaints];
+}
+
+/** What its type says of its options, whose types a program that nobody has checked may not have kept. */
+function complaintsOf({ type, options }: Service): readonly Complaint[] {
+  try {
+    return type.validate?.(options) ?? [];
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const expected = Object.entries(type.options).map(([option, meaning]) => `${option}: ${meaning}`);
+    const hint = "an editor, or tsc --noEmit, shows which one";
+    return [
+      {
+        code: "wrong-type",
+        what: `an option has the wrong type (${error.message})`,
+        expected: expected.join(" "),
+        hint,
+      },
+    ];
+  }
 }

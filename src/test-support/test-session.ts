@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BuildSession } from "../build/session.ts";
@@ -17,6 +17,19 @@ export function testSession(): BuildSession {
     signal: new AbortController().signal,
     stages: new Map(),
   };
+}
+
+/**
+ * The same session upon a store of its own that shares archives, indices and segments, but nothing that was made of
+ * them. `remove` takes it away.
+ */
+export function freshSession(): BuildSession & { readonly remove: () => void } {
+  const shared = testSession();
+  const folder = mkdtempSync(join(testCacheFolder(), "store-"));
+  for (const part of ["archives", "indices", "segments"]) {
+    symlinkSync(join(shared.store.directory, part), join(folder, part));
+  }
+  return { ...shared, store: openStore(folder), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** Where tests keep what is expensive to get: never inside the sources, never shared with a person's own store. */
