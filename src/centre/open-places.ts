@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
+import { failure } from "../base/error.ts";
 import type { HypervisorDriver } from "../hypervisors/hypervisor.ts";
 import type { Centre } from "../language/centre.ts";
 import type { CephPool, ProxmoxCluster } from "../language/places.ts";
@@ -62,9 +64,27 @@ function proxmoxOptions(cluster: ProxmoxCluster, folder: string, secrets: Secret
     urls,
     token: secretValue(token, secrets),
     ...(fingerprint !== undefined && { fingerprint }),
-    ...(certificateAuthority !== undefined && { certificateAuthority: below(folder, certificateAuthority) }),
+    ...(certificateAuthority !== undefined && {
+      certificateAuthority: certificatesIn(below(folder, certificateAuthority)),
+    }),
     parallelPerNode,
   };
+}
+
+/** @throws MesoError `no-certificate`: Node itself would quietly trust nobody. */
+function certificatesIn(file: string): string {
+  const wrong = (what: string) =>
+    failure("no-certificate", what, {
+      expected: "the cluster's CA in PEM form: /etc/pve/pve-root-ca.pem of any of its nodes",
+    });
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw wrong(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  if (/-----BEGIN CERTIFICATE-----/.test(text)) return text;
+  throw wrong(`${file} holds no certificate`);
 }
 
 function withAbsolutePaths(pool: CephPool, folder: string): CephPool {
