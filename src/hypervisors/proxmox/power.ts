@@ -19,11 +19,11 @@ export async function powerOn(cluster: Cluster, vmid: number, deadlineSeconds: n
       ? cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/resume", path, {}, seconds)
       : cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/start", path, { timeout: Math.ceil(seconds) }, seconds);
   const isOn = async () => {
-    const { status, qmpstatus } = await look(cluster, vmid);
+    const { status, qmpstatus } = await statusOf(cluster, vmid);
     return status === "running" && qmpstatus === "running";
   };
-  const problem = await reach(cluster, found, begin, isOn, deadlineSeconds);
-  if (problem) throw problem === "late" ? notReached(found, "run", deadlineSeconds) : problem;
+  const { isSo, problem } = await reach(cluster, found, begin, isOn, deadlineSeconds);
+  if (!isSo) throw problem ?? notReached(found, "run", deadlineSeconds);
 }
 
 /** Certain when it returns: no process of the machine is left, and HA has no wish to start it. */
@@ -43,20 +43,20 @@ export async function powerOff(
   if (graceful && canListen) {
     const path = { node: found.node, vmid };
     const asked = { timeout: Math.ceil(deadlineSeconds) };
+    const begin = (seconds: number) =>
+      cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/shutdown", path, asked, seconds);
     // A dead agent costs the server some seconds before it turns to the power button.
-    const problem = await attempt(() =>
-      cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/shutdown", path, asked, deadlineSeconds + agentSeconds),
+    const { isSo, problem } = await reach(
+      cluster,
+      found,
+      begin,
+      () => isOff(cluster, vmid),
+      deadlineSeconds + agentSeconds,
     );
-    const patience = problem === undefined || problem.code === "unknown-outcome" ? deadlineSeconds + agentSeconds : 0;
-    const wait = found.state.managedBy || problem ? patience : settleSeconds;
-    if (await cluster.api.until(async () => ((await isOff(cluster, vmid)) ? true : undefined), wait)) {
-      // A task that has failed while the machine went off: somebody else cut the power.
-      return problem && problem.code !== "unknown-outcome" ? "forced" : "graceful";
-    }
+    // A task that has failed while the machine went off: somebody else cut the power.
+    if (isSo) return problem && problem.code !== "unknown-outcome" ? "forced" : "graceful";
     const isSlow = problem === undefined || isCode(problem, "power-off-timeout", "unknown-outcome", "agent-silent");
-    if (!force) {
-      throw isSlow ? tooSlow(found, deadlineSeconds, problem) : problem;
-    }
+    if (!force) throw isSlow ? tooSlow(found, deadlineSeconds, problem) : problem;
   } else if (!force) {
     throw failure(
       "power-off-timeout",
@@ -71,8 +71,6 @@ export async function powerOff(
 }
 
 const agentSeconds = 15;
-/** Between the end of a task and a status that shows it. */
-const settleSeconds = 5;
 /** For what takes no cooperation of the machine. */
 const hardSeconds = 60;
 
@@ -85,23 +83,23 @@ async function stop(cluster: Cluster, found: MachineReading, deadlineSeconds: nu
   const parameters = state.managedBy ? {} : { "overrule-shutdown": true };
   const begin = (left: number) =>
     cluster.api.run("POST /nodes/{node}/qemu/{vmid}/status/stop", { node, vmid }, parameters, left);
-  const problem = await reach(cluster, found, begin, () => isOff(cluster, vmid), seconds);
-  if (problem === undefined) return;
+  const { isSo, problem } = await reach(cluster, found, begin, () => isOff(cluster, vmid), seconds);
+  if (isSo) return;
   const what = `${state.id.name} (${vmid}) still runs ${seconds} s after its power was cut`;
-  throw problem === "late" ? failure("power-off-timeout", what) : problem;
+  throw problem ?? failure("power-off-timeout", what);
 }
 
 /**
  * Begins something and looks until it is so. Asked again when the answer was lost and nothing came of it; believed to have
- * failed only when it is not so either. Gives what stood in the way.
+ * failed only when it is not so either. Gives whether it is, and what the last attempt met with.
  */
 async function reach(
   cluster: Cluster,
   { state }: MachineReading,
   begin: (secondsLeft: number) => Promise<void>,
-  isSo: () => Promise<boolean>,
+  look: () => Promise<boolean>,
   deadlineSeconds: number,
-): Promise<MesoError | "late" | undefined> {
+): Promise<{ readonly isSo: boolean; readonly problem: MesoError | undefined }> {
   const end = performance.now() + deadlineSeconds * 1000;
   const left = () => Math.max(0, (end - performance.now()) / 1000);
   for (;;) {
@@ -109,20 +107,19 @@ async function reach(
     const wasLost = problem?.code === "unknown-outcome";
     const hasFailed = problem !== undefined && !wasLost && !state.managedBy;
     const patience = hasFailed ? 0 : wasLost ? Math.min(left(), cluster.api.lostSeconds) : left();
-    const done = await cluster.api.until(async () => ((await isSo()) ? true : undefined), patience);
-    if (done) return undefined;
-    if (!wasLost || left() === 0) return problem ?? "late";
+    const done = await cluster.api.until(async () => ((await look()) ? true : undefined), patience);
+    if (done || !wasLost || left() === 0) return { isSo: done ?? false, problem };
   }
 }
 
 async function isOff(cluster: Cluster, vmid: number): Promise<boolean> {
-  const { status, ha } = await look(cluster, vmid);
+  const { status, ha } = await statusOf(cluster, vmid);
   const wish = (ha as { state?: unknown }).state;
   return status === "stopped" && wish !== "started" && wish !== "enabled";
 }
 
 /** Where it is now: HA may have moved it. */
-async function look(cluster: Cluster, vmid: number) {
+async function statusOf(cluster: Cluster, vmid: number) {
   const status = await cluster.onNode(vmid, (node) =>
     cluster.api.call("GET /nodes/{node}/qemu/{vmid}/status/current", { node, vmid }),
   );

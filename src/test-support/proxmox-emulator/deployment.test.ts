@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { sha256 } from "../../base/hash.ts";
+import type { DesiredCentre, DesiredMachine } from "../../centre/desired.ts";
+import { executePlan } from "../../centre/execute.ts";
+import type { Hands } from "../../centre/hands.ts";
+import { observe } from "../../centre/observe.ts";
+import type { OpenedCentre } from "../../centre/open-centre.ts";
+import { openPlaces } from "../../centre/open-places.ts";
+import { planDeployment } from "../../centre/plan.ts";
+import { proxmoxDriver } from "../../hypervisors/proxmox/proxmox-driver.ts";
+import { centre } from "../../language/centre.ts";
+import { cephPool, proxmox, secret } from "../../language/places.ts";
+import { directoryPool } from "../../pools/directory/directory-pool.ts";
+import type { Pool } from "../../pools/pool.ts";
+import { plainMachine } from "../../simulation/small-centre.testing.ts";
+import { type ProxmoxEmulator, startProxmoxEmulator } from "./emulator.ts";
+import { type PretendHardware, pretendHardware } from "./pretend-hardware.ts";
+import type { EmulatedStorage } from "./storages.ts";
+
+/** Whole deployments by the real executor, on a real pool and the real client; only the machines are made up. */
+interface Site {
+  readonly emulator: ProxmoxEmulator;
+  readonly hardware: PretendHardware;
+  readonly pool: Pool;
+  /** Volumes of roots whose checks pass; undefined: all of them. */
+  readonly passes: (volumes: ReadonlySet<string> | undefined) => void;
+  readonly deploy: (machine: DesiredMachine) => Promise<string>;
+}
+
+async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "meso-pve-site-"));
+  const files = directoryPool(join(folder, "pool"));
+  const pool: Pool = {
+    ...files,
+    disk: (image) => ({ kind: "rbd", pool: "vms", image, user: "admin", storage: "ceph" }),
+  };
+  const hardware = pretendHardware(folder);
+  const emulator = await startProxmoxEmulator({ storages: { ceph: storageOf(pool) }, hardware });
+  const hypervisor = proxmoxDriver({
+    ...{ urls: emulator.urls, token: emulator.makeToken({ privilegeSeparation: false }), parallelPerNode: 2 },
+    ...{ certificateAuthority: emulator.certificateAuthority, pauses: { first: 0.01, longest: 0.1 } },
+  });
+  let good: ReadonlySet<string> | undefined;
+  const setGood = (volumes: typeof good) => {
+    good = volumes;
+  };
+  let minutes = Date.UTC(2026, 10, 25, 6) / 1000;
+  const clock = {
+    now: () => minutes + performance.now() / 1000,
+    sleep: (seconds: number) => sleep(Math.min(seconds, 0.2) * 1000),
+  };
+  const signal = new AbortController().signal;
+  const hands: Hands = {
+    ...{ pool, hypervisor, clock, signal, holder: "a test", report: () => {} },
+    publish: (requests) =>
+      pool.publish(
+        requests.map(({ machine, image, stamp }) => ({
+          name: image,
+          recipe: { size: machine.diskSize, extents: [] },
+          about: {
+            formatVersion: 1,
+            centre: "site",
+            machine: machine.path,
+            role: "published",
+            stamp,
+            system: system(machine),
+          },
+        })),
+        { files: { segmentDataPath: () => "" }, identify: (segment) => segment, signal },
+      ),
+    verify: async () => ({ passed: true, at: 1, by: "a test", failed: [], checks: 1 }),
+    check: async ({ id, rootSlot }, agent) => {
+      await agent.ping(5);
+      const running = hardware.guest(id.vmid!).starts.at(-1)!.get(rootSlot)!;
+      return { failed: good && !good.has(running) ? ["a check failed"] : [], checks: 1 };
+    },
+  };
+  const deploy = async (machine: DesiredMachine) => {
+    minutes += 60;
+    const limits = { parallel: 2, parallelPerNode: 2, groups: {} };
+    const desired: DesiredCentre = { name: "site", machines: [machine], keepGenerations: 2, limits };
+    const observation = await observe(pool, hypervisor, desired);
+    const outcome = await executePlan(planDeployment(desired, observation, { now: clock.now() }), hands);
+    return [outcome.result, ...outcome.reasons, ...outcome.machines.flatMap(({ reasons }) => reasons)].join("\n");
+  };
+  try {
+    await body({ emulator, hardware, pool, deploy, passes: setGood });
+  } finally {
+    hypervisor.close();
+    await emulator.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What a pool has, under the names that it has there. */
+function storageOf(pool: Pool): EmulatedStorage {
+  return {
+    images: async () => new Map((await pool.list()).map(({ name, size }) => [name, size])),
+    remove: (image) => pool.remove(image),
+    source: () => ({ kind: "none" }),
+  };
+}
+
+function system({ systemHash, path }: DesiredMachine) {
+  const imageHash = sha256(`${path} ${systemHash}`);
+  return { systemHash, imageHash, lockHash: sha256("lock"), builder: "a test", publishedAt: 1 };
+}
+
+const id = { name: "slurm-ctld", vmid: 233 };
+const ctld = plainMachine("slurm/ctld", {
+  id,
+  diskSize: 1 << 30,
+  shutdownSeconds: 3,
+  bootSeconds: 5,
+  spec: {
+    ...{ id, architecture: "amd64", cores: 2, memoryMebibytes: 2048, firmware: "bios" },
+    nics: [{ network: "vmbr0", mac: "52:54:00:00:00:01" }],
+  },
+  volumes: [{ name: "state", image: "vm-233-state", size: 1 << 30, onRollBack: "keep", keepSnapshots: 2 }],
+});
+const second = { ...ctld, systemHash: sha256("second") };
+const rootOf = (emulator: ProxmoxEmulator) => emulator.machines.get(233)!.keys.get("scsi0")!.split(",")[0]!;
+
+test("made, swapped, rolled back by failing checks: volumes and options stay, old roots are listed, nothing waits", () =>
+  withSite(async ({ emulator, hardware, pool, passes, deploy }) => {
+    assert.equal(await deploy(ctld), "done");
+    const { keys, pending } = emulator.machines.get(233)!;
+    const first = rootOf(emulator);
+    assert.match(first, /^ceph:vm-233-root-\d{12}$/);
+    assert.match(keys.get("scsi1")!, /^ceph:vm-233-state,.*serial=state/);
+    assert.match(keys.get("boot")!, /^order=scsi0/);
+    assert.match(await deploy(ctld), /^nothing-to-do/);
+
+    keys.set("scsi0", keys.get("scsi0")!.replace(",discard=on", ",iops_rd=500,discard=on,ssd=1"));
+    assert.equal(await deploy(second), "done");
+    const swapped = rootOf(emulator);
+    assert.notEqual(swapped, first);
+    assert.equal(keys.get("scsi0"), `${swapped},iops_rd=500,discard=on,ssd=1,size=1G`);
+    assert.equal(keys.get("unused0"), first);
+    assert.equal(hardware.guest(233).starts.at(-1)!.get("scsi0"), swapped);
+
+    passes(new Set([swapped]));
+    assert.match(await deploy({ ...ctld, systemHash: sha256("third") }), /^rolled-back[\s\S]*a check failed/);
+    assert.equal(rootOf(emulator), swapped);
+    assert.equal(hardware.guest(233).starts.at(-1)!.get("scsi0"), swapped);
+    assert.equal(pending.size, 0);
+    assert.ok((await pool.list()).some(({ name }) => name === "vm-233-state"));
+  }));
+
+test("answers lost at every change of a swap: the outcome is the same", () =>
+  withSite(async ({ emulator, hardware, deploy }) => {
+    for (const kind of ["lost", "dropped", 596] as const) {
+      const changes = [
+        emulator.fault({ method: "POST", path: /\/qemu$/, kind }),
+        emulator.fault({ method: "PUT", path: /\/config$/, kind, times: 2 }),
+        emulator.fault({ method: "POST", path: /\/status\/(start|shutdown)$/, kind, times: 2 }),
+      ];
+      const wished = { ...ctld, systemHash: sha256(String(kind)) };
+      assert.equal(await deploy(wished), "done", String(kind));
+      assert.equal(hardware.guest(233).starts.at(-1)!.get("scsi0"), rootOf(emulator));
+      assert.ok(
+        changes.slice(1).every(({ times }) => times < 2),
+        "each kind of change lost an answer",
+      );
+      for (const fault of changes) fault.times = 0;
+    }
+  }));
+
+test("a program's words reach the cluster: its CA's file, its token by name; what is wrong with either is told", () =>
+  withSite(async ({ emulator }) => {
+    const folder = mkdtempSync(join(tmpdir(), "meso-pve-program-"));
+    try {
+      const place = centre({
+        name: "site",
+        pool: cephPool({ pool: "vms", storage: "ceph" }),
+        hypervisor: proxmox({ url: emulator.urls, token: secret("pve-token"), certificateAuthority: "ca.pem" }),
+        machines: {},
+      });
+      const env = { HOME: folder, MESO_SECRET_PVE_TOKEN: emulator.makeToken({ privilegeSeparation: false }) };
+      const open = () => openPlaces({ centre: place, folder } as OpenedCentre, { env });
+      await assert.rejects(open(), { code: "no-certificate", message: /ca\.pem cannot be read \(ENOENT\)/ });
+      writeFileSync(join(folder, "ca.pem"), "no certificate");
+      await assert.rejects(open(), { code: "no-certificate", message: /holds no certificate/ });
+      writeFileSync(join(folder, "ca.pem"), emulator.certificateAuthority);
+      const { hypervisor, close } = await open();
+      const needs = { machines: [id], storages: ["ceph"], defines: true };
+      assert.deepEqual(await hypervisor.check(needs), []);
+      close();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }));
