@@ -74,6 +74,10 @@ export function qemuHost(options: { readonly directory: string }): HypervisorDri
     inspect: (id) => look(checkedName(id.name)),
     define: (spec) =>
       locked(spec.id, (folder) => {
+        if (spec.firmware === "bios" && spec.architecture !== "amd64") {
+          const what = `${spec.id.name}: machines of architecture ${spec.architecture} have no BIOS`;
+          throw failure("invalid-setting", what, { expected: 'firmware: "uefi"' });
+        }
         const before = readSettings(folder);
         const settings = { ...spec, formatVersion: 1 as const, disks: before?.disks ?? {} };
         if (!before) makeFolderOf(spec.id, folder);

@@ -12,7 +12,7 @@ export interface TestMachine {
   readonly cores?: number;
   /** Default: `"512MiB"`. */
   readonly memory?: string;
-  /** Default: `"bios"`. */
+  /** Default: `"bios"`, where the architecture has one. */
   readonly firmware?: "bios" | "uefi";
   /** Empty disks by name, which is their serial: `{ state: "1GiB" }`. */
   readonly volumes?: Readonly<Record<string, string>>;
@@ -61,7 +61,7 @@ function fromTest(name: string, given: TestMachine): DescribedMachine {
     os: given.os,
     ...(given.cores !== undefined && { cores: given.cores }),
     memoryMebibytes: mebibytes(given.memory ?? "512MiB"),
-    firmware: given.firmware ?? "bios",
+    firmware: given.firmware ?? usualFirmware(given.os),
     volumes: new Map(Object.entries(given.volumes ?? {}).map(([serial, size]) => [serial, parseSize(size)])),
     cards: cards.map((wire, index) => ({ wire, mac: macOf(name, index) })),
     ssh: given.ssh ?? false,
@@ -78,6 +78,10 @@ function fromCentre(name: string, { os, cores, memory, firmware, volumes, nics }
       mac: mac?.toLowerCase() ?? macOf(name, index),
     })),
   };
+}
+
+function usualFirmware({ architecture }: OperatingSystem): "bios" | "uefi" {
+  return architecture === "amd64" ? "bios" : "uefi";
 }
 
 function mebibytes(size: string): number {
