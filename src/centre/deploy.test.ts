@@ -368,3 +368,25 @@ test("a rehearsal predicts the run, and changes nothing", async () => {
     plan.machines[0]!.steps.filter(({ kind }) => kind !== "publish").map(({ kind }) => kind),
   );
 });
+
+test("94 machines are looked at and planned in a moment, and looking takes no lease", async () => {
+  const paths = Array.from({ length: 94 }, (_, index) => `rack-${index % 8}/m${index}`);
+  const machine = { volumes: [{ ...state, image: "" }], group: "all" };
+  const given = paths.map((path) => [
+    path,
+    { ...machine, volumes: [{ ...state, image: `${path.replace("/", "-")}-state` }] },
+  ]);
+  const centre = await deployed(Object.fromEntries(given), { parallel: 64, groups: { all: 94 } });
+  const leases: string[] = [];
+  centre.world.watchers.push(({ verb }) => void leases.push(verb));
+  const observation = await centre.observe();
+  const began = performance.now();
+  const plan = await centre.plan();
+  const seconds = (performance.now() - began) / 1000;
+  assert.ok(seconds < 1, `${seconds} s`);
+  assert.equal(plan.machines.filter(({ action }) => action === "none").length, 94);
+  statusOf(centre.desired(), observation, { now: centre.world.clock.now() });
+  planPrune(centre.desired(), observation, []);
+  await rehearse(plan, observation);
+  assert.deepEqual(leases, []);
+});

@@ -7,6 +7,7 @@ import {
   campaign,
   checkAllUp,
   checkConverged,
+  duel,
 } from "../simulation/campaign.testing.ts";
 import { seededRandom } from "../simulation/random.ts";
 
@@ -14,13 +15,18 @@ import { seededRandom } from "../simulation/random.ts";
  * Thousands of small centres, each with its own mishaps. `MESO_SEEDS=100000` tries more; `MESO_SEED=4711` tries one and
  * prints its story.
  */
-const seeds = Number(process.env.MESO_SEEDS ?? 1000);
+const seeds = Number(process.env.MESO_SEEDS ?? 800);
 const only = process.env.MESO_SEED === undefined ? undefined : Number(process.env.MESO_SEED);
 
-async function forSeeds(count: number, optionsFor: (seed: number) => CampaignOptions, check: (one: Campaign) => void) {
+async function forSeeds(
+  count: number,
+  optionsFor: (seed: number) => CampaignOptions | "duel",
+  check: (one: Campaign) => void,
+) {
   const chosen = only === undefined ? Array.from({ length: count }, (_, seed) => seed) : [only];
   for (const seed of chosen) {
-    const told = await campaign(seed, optionsFor(seed)).catch((error: unknown) => {
+    const options = optionsFor(seed);
+    const told = await (options === "duel" ? duel(seed) : campaign(seed, options)).catch((error: unknown) => {
       throw new Error(`MESO_SEED=${seed} fails`, { cause: error });
     });
     try {
@@ -68,6 +74,16 @@ test("others may do what they like meanwhile", () =>
     seeds,
     (seed) => ({ faults: (round) => (seed % 2 ? () => undefined : someFaults(seed * 17 + round)), meddling: true }),
     checkConverged,
+  ));
+
+test("whoever has lost the lease changes nothing any more, and the next one goes on from there", () =>
+  forSeeds(
+    seeds / 2,
+    () => "duel",
+    (told) => {
+      checkConverged(told);
+      checkAllUp(told);
+    },
   ));
 
 function killAt(call: number, seed: number): (number: number) => Fault | undefined {

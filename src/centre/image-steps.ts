@@ -1,6 +1,8 @@
-import { failure } from "../base/error.ts";
+import { failure, MesoError } from "../base/error.ts";
+import { sortedBy } from "../base/order.ts";
 import type { ImageAbout, Verdict } from "../pools/about.ts";
 import type { ImageName } from "../pools/pool.ts";
+import { parseSnapshotName } from "./image-names.ts";
 import { printIntent } from "./intent.ts";
 import type { MachineRun, Run } from "./run.ts";
 import { latestVerdict } from "./source.ts";
@@ -117,11 +119,15 @@ async function tryOut(run: Run, machine: MachineRun["plan"]["machine"], act: Act
   };
   await clear();
   try {
+    const copied: string[] = [];
     for (const { name, volume, trial, snapshot } of act.volumes) {
       const { stamp } = images.ours(volume).about;
-      run.lease.guard();
-      await pool.snapshot(volume, snapshot);
-      await images.clone({ image: volume, snapshot }, trial, {
+      const from = await snapshotForTrial(run, volume, snapshot);
+      if (from === undefined) {
+        hands.report({ kind: "stage", text: `${machine.path}: tried without ${name}, which is in use` });
+        continue;
+      }
+      await images.clone({ image: volume, snapshot: from }, trial, {
         formatVersion: 1,
         centre: plan.centre,
         machine: machine.path,
@@ -129,17 +135,33 @@ async function tryOut(run: Run, machine: MachineRun["plan"]["machine"], act: Act
         volume: name,
         stamp,
       });
+      copied.push(name);
     }
     return await hands.verify({
       machine,
       root: pool.disk(act.candidate),
-      volumes: act.volumes.map(({ name, trial }) => ({ name, disk: pool.disk(trial) })),
+      volumes: act.volumes
+        .filter(({ name }) => copied.includes(name))
+        .map(({ name, trial }) => ({ name, disk: pool.disk(trial) })),
     });
   } finally {
     await clear().catch(() => {
       hands.report({ kind: "trouble", path: machine.path, text: "copies of its volumes are left: meso prune" });
     });
   }
+}
+
+/** Of this moment; where a pool cannot do that while a machine writes, the newest from before a swap. */
+async function snapshotForTrial({ hands, lease }: Run, volume: ImageName, wished: string): Promise<string | undefined> {
+  lease.guard();
+  try {
+    await hands.pool.snapshot(volume, wished);
+    return wished;
+  } catch (error) {
+    if (!(error instanceof MesoError) || error.code !== "image-in-use") throw error;
+  }
+  const left = (await hands.pool.snapshots(volume)).filter((name) => parseSnapshotName(name)?.kind === "left");
+  return sortedBy(left, (name) => parseSnapshotName(name)!.stamp).at(-1);
 }
 
 function knownVerdict(images: Run["images"], of: ImageAbout): Verdict | undefined {

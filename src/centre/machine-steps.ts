@@ -51,7 +51,7 @@ export async function powerOff(run: Run, machine: MachineRun): Promise<void> {
   const hasFailed = machine.hasFailed || isUnproven(run, root);
   await hypervisor.powerOff(id, {
     graceful: before.power === "on",
-    deadlineSeconds: shutdownSeconds,
+    deadlineSeconds: shutdownSeconds * (before.timeScale ?? 1),
     // A new root that has failed need not be able to shut down: without this there would be no way back from it.
     force: mayCutPower || before.power === "crashed" || hasFailed,
   });

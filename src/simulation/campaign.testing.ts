@@ -69,41 +69,99 @@ export async function campaign(seed: number, options: CampaignOptions): Promise<
   return { story: told, violations, rounds, trace };
 }
 
+/**
+ * Two at once: the pool stops answering the first, whose lease ends; a second one takes over and works while the first
+ * is still alive. Then a third one finds what is left.
+ */
+export async function duel(seed: number): Promise<Campaign> {
+  const told = story(seed);
+  const { world, random } = told;
+  const actors = new Map<string, Actor>();
+  const violations = watchInvariants(told, { isAlive: (holder) => actors.get(holder)?.isDead() === false });
+  const trace: string[] = [];
+  world.watchers.push(({ verb, by, image, machine }) => {
+    if (verb !== "journal") trace.push(`${time(told)} ${verb} ${image ?? machine ?? ""} by ${by ?? "others"}`);
+  });
+  const start = world.clock.now();
+  const [silentFrom, silentFor] = [random.below(200), 100 + random.below(300)];
+  const isSilent = () => {
+    const since = world.clock.now() - start - silentFrom;
+    return since >= 0 && since < silentFor;
+  };
+  const poolVerbs = new Set([
+    "take-lease",
+    "release-lease",
+    "list",
+    "describe",
+    "rename",
+    "clone",
+    "snapshot",
+    "journal",
+  ]);
+  const enter = (holder: string, isCutOff: boolean): Actor => {
+    const one = actor(world, holder, (_number, verb) =>
+      isCutOff && isSilent() && poolVerbs.has(verb) ? "unreachable" : undefined,
+    );
+    actors.set(holder, one);
+    return one;
+  };
+  const options: CampaignOptions = { faults: () => () => undefined, meddling: true };
+  const say = (who: string) => (text: string) => trace.push(`${time(told)} ${who} ${text}`);
+  const rounds: Round[] = [];
+  const one = async (who: string, isCutOff: boolean) => {
+    rounds.push(await working(told, enter(who, isCutOff), options, say(who)));
+  };
+  const second = async () => {
+    for (let count = 0; count < 10; count++) {
+      await world.clock.sleep(60);
+      await one(`second ${count}`, false);
+      if (rounds.at(-1)!.outcome!.machines.length > 0) return;
+    }
+  };
+  await world.clock.until(Promise.all([one("first", true), second()]));
+  for (let count = 0; count < mostRounds - 1; count++) {
+    await world.clock.pass(200);
+    await world.clock.until(one(`third ${count}`, false));
+    if (isSettled(rounds.at(-1)!)) break;
+  }
+  return { story: told, violations, rounds: rounds.slice(-mostRounds + 1), trace };
+}
+
 async function deploy(told: Story, one: Actor, options: CampaignOptions, say: (text: string) => void): Promise<Round> {
   const { world, desired } = told;
-  const report = (event: DeployEvent) => say(describe(event));
-  const hands = simulatedHands(world, one, { report });
-  const work = async (): Promise<{ plan: Plan; outcome: DeployOutcome }> => {
-    const observation = await observe(hands.pool, hands.hypervisor, desired).catch((error: Error) => error);
-    if (observation instanceof Error) return deployAgain(say, observation);
-    const plan = planDeployment(desired, observation, {
-      now: world.clock.now(),
-      ...(options.takeBack && { takeBack: options.takeBack }),
-    });
-    latest = plan;
-    for (const { path, action, steps } of plan.machines)
-      say(`plan ${path}: ${action}: ${steps.map(({ kind }) => kind).join(" ")}`);
-    return { plan, outcome: await executePlan(plan, hands) };
-  };
-  const deployAgain = async (tell: (text: string) => void, error: Error) => {
-    tell(`could not observe: ${error.message}`);
-    await one.sleep(30);
-    return work();
-  };
-  let latest: Plan | undefined;
   const dead = (async () => {
     while (!one.isDead()) await world.clock.sleep(1);
   })();
-  const ended = await world.clock.until(Promise.race([work(), dead]));
-  const calls = one.calls();
-  // Nobody waits for the watch over a living one any more.
-  one.kill();
-  if (ended) return { ...ended, calls };
+  const ended = await world.clock.until(Promise.race([working(told, one, options, say), dead]));
+  if (ended) return ended;
   const observation = { centre: "sim", images: [], machines: {}, others: [], snapshots: {}, hash: "" };
-  return {
-    plan: latest ?? planDeployment({ ...desired, machines: [] }, observation, { now: world.clock.now() }),
-    calls,
-  };
+  const nothing = planDeployment({ ...desired, machines: [] }, observation, { now: world.clock.now() });
+  return { plan: nothing, calls: one.calls() };
+}
+
+/** One process: observes, plans, executes, and is gone. */
+async function working(
+  { world, desired }: Story,
+  one: Actor,
+  { takeBack }: CampaignOptions,
+  say: (text: string) => void,
+): Promise<Round> {
+  const hands = simulatedHands(world, one, { report: (event) => say(describe(event)) });
+  for (;;) {
+    const observation = await observe(hands.pool, hands.hypervisor, desired).catch((error: Error) => error);
+    if (observation instanceof Error) {
+      say(`could not observe: ${observation.message}`);
+      await one.sleep(30);
+      continue;
+    }
+    const plan = planDeployment(desired, observation, { now: world.clock.now(), ...(takeBack && { takeBack }) });
+    for (const { path, action, steps } of plan.machines) {
+      say(`plan ${path}: ${action}: ${steps.map(({ kind }) => kind).join(" ")}`);
+    }
+    const outcome = await executePlan(plan, hands);
+    one.kill();
+    return { plan, outcome, calls: one.calls() };
+  }
 }
 
 /** What an outcome says of a machine is so. */

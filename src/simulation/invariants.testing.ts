@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { DesiredMachine } from "../centre/desired.ts";
 import { parseIntent } from "../centre/intent.ts";
 import type { ImageName } from "../pools/pool.ts";
+import { behaviourOf } from "./guest.ts";
 import type { Story } from "./story.testing.ts";
 import { imageIn, machineKey, type SimulatedMachine, type WorldEvent } from "./world.ts";
 
@@ -36,7 +37,11 @@ export function watchInvariants(story: Story, living: Living): readonly string[]
     }
     const machine = machines.find(({ id }) => machineKey(id) === event.machine);
     if (machine && event.verb === "attach") checkAttached(machine);
-    if (machine && (event.verb === "booted" || event.verb === "runs-on")) downByUs.delete(machine.path);
+    // A system that is up and fails its checks serves nobody.
+    const isUp =
+      event.verb === "runs-on" ||
+      (event.verb === "booted" && machine && behaviourOf(world, found(machine)!).passesChecks);
+    if (machine && isUp) downByUs.delete(machine.path);
     if (machine && event.by !== undefined) checkPeers(machine, event);
     checkVolumes(event);
     for (const one of machines) checkBootable(one, event);

@@ -80,15 +80,17 @@ export function simulatedPool(world: World, actor: Actor): Pool {
       }),
     journal: () => read("journal", () => [...world.journal]),
     appendJournal: (line) =>
-      change(
-        "journal",
-        undefined,
-        () => {
-          world.journal.push(line);
-          if (world.journal.length > journalLines) world.journal.shift();
-        },
-        0.02,
-      ),
+      line.includes("\n")
+        ? Promise.reject(new Error("a journal's line has no line breaks"))
+        : change(
+            "journal",
+            undefined,
+            () => {
+              world.journal.push(line);
+              if (world.journal.length > journalLines) world.journal.shift();
+            },
+            0.02,
+          ),
     putDocument: (name, bytes) =>
       named([name], () => change("document", undefined, () => void world.documents.set(name, bytes))),
     document: (name) => named([name], () => read("document", () => world.documents.get(name))),
@@ -180,6 +182,7 @@ function verbs(world: World, { holder }: Actor) {
     snapshot: (name: ImageName, snapshot: string) => {
       const found = ours(name);
       if (found.snapshots.has(snapshot)) return;
+      if (!world.snapshotsLive) mustBeClosed(name);
       images.set(name, { ...found, snapshots: new Map(found.snapshots).set(snapshot, found.content) });
     },
     removeSnapshot: (name: ImageName, snapshot: string) => {

@@ -47,6 +47,7 @@ export function story(seed: number): Story {
     if (!runsIt && random.chance(0.25)) behaviours.set(machine.systemHash, badBehaviour(random));
     if (random.chance(0.08)) behaviours.set(oldSystem(machine), { ...wellBehaved, obeys: false });
   }
+  world.snapshotsLive = random.chance(0.5);
   if (random.chance(0.05)) world.freeBytes = random.below(count * (4 << 20));
   const desired: DesiredCentre = {
     name: "sim",

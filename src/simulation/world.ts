@@ -20,6 +20,8 @@ export interface World {
   readonly watchers: ((event: WorldEvent) => void)[];
   /** Bytes that are left; publishing takes some. */
   freeBytes: number;
+  /** Whether a volume can be snapshotted while a machine writes to it. */
+  snapshotsLive: boolean;
   /** Seconds that a command takes which an agent runs: a drain, mostly. */
   commandSeconds: number;
 }
@@ -107,6 +109,7 @@ export function emptyWorld(
     behaviour,
     watchers: [],
     freeBytes: Number.POSITIVE_INFINITY,
+    snapshotsLive: true,
     commandSeconds: 0.05,
   };
 }
