@@ -122,7 +122,9 @@ async function afterFailure(run: Run, one: MachineRun, failed: Step, error: unkn
   }
   run.hands.report({ kind: "trouble", path: plan.path, text: reason });
   if (one.begun.has("power-on")) one.hasFailed = true;
-  if (failed.kind === "check") await rememberFailure(run, one, reasonOf(error));
+  // An error that kept the checks from taking place says nothing about the system.
+  const isVerdict = error instanceof MesoError && error.code === "checks-failed";
+  if (isVerdict) await rememberFailure(run, one, reasonOf(error));
   if (!isTouched) return outcome(one, "failed", [reason]);
   if (!(await wentDown(run, one))) return standDown(run, one, reason);
   if (plan.wayBack.length === 0) return outcome(one, "broken", [reason, "there is no older root to go back to"]);
