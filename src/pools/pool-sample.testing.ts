@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256 } from "../base/hash.ts";
@@ -33,7 +33,7 @@ export function sampleCentre() {
     /** What the disk holds, as a raw file for others to compare with. */
     rawFile: (recipe: DiskRecipe): string => {
       const path = join(folder, `${recipeHash(recipe, sources.identify)}.raw`);
-      writeRaw(recipe, path, sources.files);
+      if (!existsSync(path)) writeRaw(recipe, path, sources.files);
       return path;
     },
     publication: (machine: string, version: Version): Publication => {
