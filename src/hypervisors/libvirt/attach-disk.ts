@@ -37,7 +37,10 @@ export async function attachDisk(virsh: Virsh, id: MachineId, attachment: Attach
   };
   const found = domain.disks.find((each) => each.slot === slot);
   const wanted = found && withSource(domain.text, found.element, disk, access);
-  if (found && wanted === domain.text.slice(found.element.start, found.element.end)) return domain.state.version;
+  // Of a running machine, what waits for the next start is not what it has.
+  const isStaged = domain.state.staged.has(slot);
+  const isThere = found && wanted === domain.text.slice(found.element.start, found.element.end);
+  if (isThere && !isStaged) return domain.state.version;
   if (domain.state.version !== expected) throw conflict(id, "has changed since it was looked at");
   refuseBusy(domain);
   if (wanted === undefined) await addDisk(virsh, domain, attachment, access);
@@ -102,6 +105,7 @@ function verified(now: Domain, before: Domain, replaced: DomainDisk | undefined,
   const { id } = now.state;
   const { slot, disk } = attachment;
   const found = now.disks.find((each) => each.slot === slot);
+  if (!now.isGone) throw conflict(id, "was started by somebody else at the same moment");
   if (!found || found.volume !== volumeName(disk)) throw conflict(id, `does not hold ${volumeName(disk)} in ${slot}`);
   if (replaced && around(now.text, found.element) !== around(before.text, replaced.element)) {
     throw conflict(id, "was changed by somebody else at the same moment");

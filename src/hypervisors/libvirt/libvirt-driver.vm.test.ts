@@ -47,7 +47,7 @@ driverSuite("libvirt", async () => {
   };
 });
 
-describe("libvirt, in detail", { timeout: 120_000 }, () => {
+describe("libvirt, in detail", { timeout: 240_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "meso-libvirt-detail-"));
   let daemon: LibvirtDaemon;
   let connection: Virsh;
@@ -233,6 +233,7 @@ describe("libvirt, in detail", { timeout: 120_000 }, () => {
       ["scsi0", join(folder, "staged")],
       ["scsi1", join(folder, "left")],
     ]);
+    await assert.rejects(driver.attach(id, "scsi0", empty("staged"), now.version), { code: "busy-retry" });
     await connection.run(["detach-disk", "busy", "sdb", "--config"]);
     await connection.run(["detach-disk", "busy", "sda", "--config"]);
     assert.deepEqual([...(await state("busy")).staged], [["scsi0", "remove"]]);
@@ -292,24 +293,30 @@ describe("libvirt, in detail", { timeout: 120_000 }, () => {
     await driver.define(spec("told"));
     assert.equal((await listen().next()).done, true);
     await driver.powerOn(id, 30);
-    // Nothing is ever written there: the late one hears only that it is refused.
-    const first = listen();
-    const silence = first.next();
-    const refusal = async () => {
-      const second = listen();
-      const heard = second.next().then(
-        () => undefined,
+    // Nothing is ever written there: whoever comes late hears only that he is refused.
+    const both = [listen(), listen()];
+    const ends = both.map((each) =>
+      each.next().then(
+        () => "silence",
         (error: MesoError) => error.code,
+      ),
+    );
+    assert.equal(await Promise.race(ends), "machine-locked");
+    await Promise.all(both.map((each) => each.return!()));
+    assert.deepEqual((await Promise.all(ends)).sort(), ["machine-locked", "silence"]);
+    const isFree = async () => {
+      const again = listen();
+      const refused = again.next().then(
+        () => true,
+        () => false,
       );
-      const code = await Promise.race([heard, sleep(1000, undefined)]);
-      await second.return!();
-      return code;
+      const free = await Promise.race([refused, sleep(1500, true)]);
+      await again.return!();
+      return free;
     };
-    let code: string | undefined;
-    for (let i = 0; i < 20 && code === undefined; i++) code = await refusal();
-    assert.equal(code, "machine-locked");
-    await first.return!();
-    assert.equal((await silence).done, true);
+    let free = false;
+    for (let i = 0; i < 10 && !free; i++) free = await isFree();
+    assert.ok(free, "the line is given back");
     await driver.powerOff(id, cut);
     await driver.remove(id);
   });
