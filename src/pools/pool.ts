@@ -72,7 +72,8 @@ export interface Lease {
  * goal holds. What is not ours (`about` undefined) is listed and never touched.
  *
  * Errors, closed set: `no-image`, `image-exists`, `image-in-use` (somebody has it open), `image-has-children`,
- * `foreign-image`, `pool-unreachable`, `pool-forbidden`, `pool-full`, `lease-held`, `wrong-image-name`, `no-snapshot`.
+ * `foreign-image`, `pool-unreachable`, `pool-forbidden`, `pool-full`, `lease-held`, `wrong-image-name`, `no-snapshot`,
+ * `wrong-journal-line`.
  */
 export interface Pool {
   readonly kind: "directory" | "ceph";
@@ -94,7 +95,7 @@ export interface Pool {
     name: ImageName,
     about: ImageAbout,
   ) => Promise<void>;
-  /** Refuses a taken name, atomically, and an image that somebody has open. */
+  /** Refuses a taken name, atomically, an image that somebody has open and, in a directory, one with children. */
   readonly rename: (from: ImageName, to: ImageName) => Promise<void>;
   /** Replaces what is written on an image of ours. */
   readonly describe: (name: ImageName, about: ImageAbout) => Promise<void>;
