@@ -8,6 +8,7 @@ import { plainMachine, type SmallCentre, smallCentre } from "../simulation/small
 import { imageIn, type SimulatedImage, simulatedVolume } from "../simulation/world.ts";
 import { executeAdoption, planAdoption } from "./adopt.ts";
 import type { DesiredVolume } from "./desired.ts";
+import { executePlan } from "./execute.ts";
 import { executePrune } from "./execute-prune.ts";
 import { generationsOf } from "./generations.ts";
 import { measuredDurations, parseJournal } from "./journal.ts";
@@ -80,6 +81,76 @@ describe("a deployment", () => {
     const about = centre.world.images.get(imageIn(centre.machine("web"), "scsi0")!)!.about!;
     assert.equal(about.forced, "somebody");
     assert.equal(about.verdict?.passed, true);
+  });
+
+  test("restores what was there right before this swap, not before an earlier one that failed as well", async () => {
+    const centre = await deployed({ web: { volumes: [state] } });
+    const contents: (readonly string[])[] = [];
+    for (const number of [2, 3]) {
+      centre.change("web", { systemHash: version("web", number) });
+      centre.behave(version("web", number), { passesChecks: false });
+      assert.equal((await centre.deploy()).result, "rolled-back");
+      contents.push(centre.world.images.get("web-state")!.content);
+    }
+    // The old system has written once more after each way back.
+    assert.deepEqual(contents[1], [...contents[0]!, version("web", 1)]);
+  });
+
+  test("killed on the way back, is not tried again but taken back to the end", async () => {
+    const centre = await deployed({ web: { volumes: [state] } });
+    centre.change("web", { systemHash: version("web", 2) });
+    centre.behave(version("web", 2), { passesChecks: false });
+    let count = 0;
+    const faultAt = (_: number, verb: string) => (verb === "power-off" && ++count === 2 ? "die-after" : undefined);
+    const dying = executePlan(await centre.plan(), centre.hands("dying", faultAt));
+    await centre.wait(Promise.race([dying, centre.world.clock.sleep(600)]));
+    const next = await centre.plan();
+    assert.equal(next.machines[0]!.action, "take-back");
+    const { starts } = centre.machine("web");
+    assert.equal((await centre.execute(next)).result, "rolled-back");
+    assert.equal(centre.machine("web").starts, starts + 1, "the failed root is not started again");
+    assert.equal(imageIn(centre.machine("web"), "scsi0"), "web-root-202611250600");
+    assert.equal((await centre.plan()).machines[0]!.action, "blocked");
+  });
+
+  test("puts a machine up again that a killed deployment has left down, when it may not go on with it", async () => {
+    const centre = await deployed({ canary: { wave: 0 }, web: {} });
+    centre.change("web", { systemHash: version("web", 2) });
+    const faultAt = (_: number, verb: string) => (verb === "attach" ? "die-before" : undefined);
+    const dying = executePlan(await centre.plan(), centre.hands("dying", faultAt));
+    await centre.wait(Promise.race([dying, centre.world.clock.sleep(600)]));
+    assert.equal(centre.machine("web").power, "off");
+    centre.change("canary", { systemHash: version("canary", 2) });
+    centre.behave(version("canary", 2), { passesChecks: false });
+    const outcome = await centre.deploy();
+    assert.deepEqual(
+      outcome.machines.map(({ result }) => result),
+      ["rolled-back", "rolled-back"],
+    );
+    assert.equal(centre.machine("web").guest, "up");
+    assert.equal(imageIn(centre.machine("web"), "scsi0"), "web-root-202611250600");
+  });
+
+  test("throws a candidate away that holds another system than the program says by now", async () => {
+    const centre = await deployed({ web: {} });
+    for (const number of [2, 3]) {
+      centre.change("web", { systemHash: version("web", number) });
+      assert.equal((await centre.deploy({ goal: number === 2 ? "verify" : "deploy" })).result, "done");
+    }
+    assert.equal(centre.world.images.get(imageIn(centre.machine("web"), "scsi0")!)?.content[0], version("web", 3));
+  });
+
+  test("counts a peer that was left on a root nobody has seen work as down", async () => {
+    const centre = await deployed({ a: { group: "dns" }, b: { group: "dns" } });
+    for (const path of ["a", "b"]) centre.change(path, { systemHash: version(path, 2) });
+    centre.behave(version("a", 2), { passesChecks: false });
+    const faultAt = (_: number, verb: string) => (verb === "check" ? "die-before" : undefined);
+    const dying = executePlan(await centre.plan(), centre.hands("dying", faultAt));
+    await centre.wait(Promise.race([dying, centre.world.clock.sleep(600)]));
+    const b = await centre.plan({ only: ["b"] });
+    const outcome = await centre.execute(b);
+    assert.equal(outcome.machines[0]!.result, "held");
+    assert.match(outcome.machines[0]!.reasons.join(), /for a: of dns, 1 may be down/);
   });
 
   test("keeps the state of a volume that is declared so", async () => {

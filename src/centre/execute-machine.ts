@@ -9,7 +9,7 @@ import {
 } from "./image-steps.ts";
 import * as machine from "./machine-steps.ts";
 import type { MachineOutcome, MachineResult } from "./outcome.ts";
-import { type MachineRun, persistently, type Run, reasonOf } from "./run.ts";
+import { type MachineRun, persistently, type Run, reasonOf, wholeSeconds } from "./run.ts";
 import { imageSteps, type Step, type StepKind, step } from "./steps.ts";
 
 /** Clones, tries and promotes nothing that the plan does not say. Undefined when all went well. */
@@ -194,7 +194,7 @@ async function rememberFailure(run: Run, { plan }: MachineRun, reason: string): 
   const about = plan.to && images.get(plan.to.image)?.about;
   const isReshaped = plan.wayBack.some((act) => act.kind === "attach-root" && act.root === plan.to?.image);
   if (!isNew || !about?.system || isReshaped) return;
-  const verdict = { passed: false, at: hands.clock.now(), by: hands.holder, failed: [reason], checks: 1 };
+  const verdict = { passed: false, at: wholeSeconds(hands.clock), by: hands.holder, failed: [reason], checks: 1 };
   await persistently(run, () => writeVerdict(run, about, verdict)).catch((error: unknown) => {
     hands.report({ kind: "trouble", path: plan.path, text: `its failure could not be noted: ${reasonOf(error)}` });
   });

@@ -4,7 +4,7 @@ import type { ImageAbout, Verdict } from "../pools/about.ts";
 import type { ImageName } from "../pools/pool.ts";
 import { parseSnapshotName } from "./image-names.ts";
 import { printIntent } from "./intent.ts";
-import type { MachineRun, Run } from "./run.ts";
+import { type MachineRun, type Run, wholeSeconds } from "./run.ts";
 import { latestVerdict } from "./source.ts";
 import type { Act } from "./steps.ts";
 
@@ -90,7 +90,7 @@ export async function confirmRoot(
 ): Promise<void> {
   const { about } = images.ours(act.root);
   const { intent: _, ...rest } = about;
-  const passed: Verdict = { passed: true, at: hands.clock.now(), by: hands.holder, failed: [], checks };
+  const passed: Verdict = { passed: true, at: wholeSeconds(hands.clock), by: hands.holder, failed: [], checks };
   await images.describe(act.root, {
     ...rest,
     ...(about.system && !about.verdict?.passed && { verdict: passed }),

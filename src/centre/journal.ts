@@ -30,7 +30,7 @@ export function openJournal({ pool, clock, holder, report }: Hands, plan: Plan):
   let turn: Promise<void> = Promise.resolve();
   return {
     write: (entry) => {
-      const line: JournalEntry = { at: clock.now(), by: holder, plan: plan.hash.slice(0, 12), ...entry };
+      const line: JournalEntry = { at: Math.floor(clock.now()), by: holder, plan: plan.hash.slice(0, 12), ...entry };
       turn = turn.then(() =>
         pool.appendJournal(JSON.stringify(line)).catch((error: unknown) => {
           const why = error instanceof MesoError ? error.problems[0]!.what : String(error);

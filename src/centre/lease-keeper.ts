@@ -25,13 +25,13 @@ export async function takeLease(
   purpose: string,
 ): Promise<LeaseKeeper> {
   const { pool, clock, holder } = hands;
-  const since = clock.now();
+  const since = Math.floor(clock.now());
   const end = new AbortController();
   let expires = since + leaseSeconds;
   let takenBy: string | undefined;
   const take = async () => {
     // Counted from before the question: the pool may have heard it at once and answered late.
-    const until = clock.now() + leaseSeconds;
+    const until = Math.floor(clock.now()) + leaseSeconds;
     await pool.takeLease({ holder, purpose, since, expires: until });
     expires = until;
   };

@@ -1,6 +1,6 @@
 import { failure, MesoError } from "../base/error.ts";
 import type { DesiredDrain } from "./desired.ts";
-import type { Hands } from "./hands.ts";
+import type { Clock, Hands } from "./hands.ts";
 import type { ImageBook } from "./image-book.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
@@ -63,6 +63,11 @@ export async function persistently<T>({ hands, lease, images }: Run, attempt: ()
     }
   }
   throw failure("unreachable", "every attempt ends above");
+}
+
+/** Times that are written down have no fractions. */
+export function wholeSeconds(clock: Clock): number {
+  return Math.floor(clock.now());
 }
 
 /** An error in words, for outcomes. One machine's surprise must not stop the others, nor its own way back. */

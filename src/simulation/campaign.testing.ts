@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { sha256 } from "../base/hash.ts";
 import { executePlan } from "../centre/execute.ts";
 import type { DeployEvent } from "../centre/hands.ts";
 import { observe } from "../centre/observe.ts";
@@ -40,7 +41,7 @@ const mostRounds = 12;
 
 /** Deploys until nothing is left to do: first with faults, then without; each round as another process. */
 export async function campaign(seed: number, options: CampaignOptions): Promise<Campaign> {
-  const told = story(seed);
+  let told = story(seed);
   const { world, random } = told;
   const actors = new Map<string, Actor>();
   const violations = watchInvariants(told, { isAlive: (holder) => actors.get(holder)?.isDead() === false });
@@ -62,11 +63,20 @@ export async function campaign(seed: number, options: CampaignOptions): Promise<
     rounds.push(round);
     trace.push(`${time(told)} round ${number}: ${round.outcome?.result ?? "killed"}`);
     if (round.outcome) checkTruth(told, round, options);
+    if (number === 0 && random.chance(0.3)) told = withNewerProgram(told);
     // A killed executor's lease has to end first; whoever is quick is refused.
     await world.clock.pass(isQuiet && random.chance(0.3) ? 10 : 200);
     if (!isFaulty && isQuiet && round.outcome && isSettled(round)) break;
   }
   return { story: told, violations, rounds, trace };
+}
+
+/** Somebody edits the program before the first deployment has come to its end. */
+function withNewerProgram(told: Story): Story {
+  const machines = told.desired.machines.map((machine) =>
+    told.random.chance(0.5) ? { ...machine, systemHash: sha256(`${machine.path} newer`) } : machine,
+  );
+  return { ...told, desired: { ...told.desired, machines } };
 }
 
 /**

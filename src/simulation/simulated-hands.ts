@@ -39,7 +39,7 @@ export function simulatedHands(
             machine: machine.path,
             role: "published",
             stamp,
-            system: systemAbout(machine.systemHash, machine.path, world.clock.now()),
+            system: systemAbout(machine.systemHash, machine.path, Math.floor(world.clock.now())),
           },
         })),
         { files: noFiles, identify: (segment) => segment, signal },
@@ -54,7 +54,7 @@ export function simulatedHands(
         effect: () => {
           const { passesTrial } = world.behaviour(machine.systemHash, machineKey(machine.id));
           const failed = passesTrial ? [] : ["the simulated trial failed"];
-          return { passed: passesTrial, at: world.clock.now(), by: actor.holder, failed, checks: 3 };
+          return { passed: passesTrial, at: Math.floor(world.clock.now()), by: actor.holder, failed, checks: 3 };
         },
       }),
     check: async (machine, _agent, { deadlineSeconds }) => {

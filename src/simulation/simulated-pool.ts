@@ -1,14 +1,15 @@
 import { failure } from "../base/error.ts";
 import { sortedBy } from "../base/order.ts";
-import type { ImageAbout } from "../pools/about.ts";
+import { aboutText, type ImageAbout, parseAbout } from "../pools/about.ts";
 import { checkName } from "../pools/image-name.ts";
+import { checkJournalLine, journalLength } from "../pools/journal.ts";
+import { isFree, leaseHeld, leaseText, parseLease } from "../pools/lease.ts";
 import type { ImageName, Pool } from "../pools/pool.ts";
 import type { Actor } from "./actor.ts";
 import { openersOf, type SimulatedImage, tell, type World } from "./world.ts";
 
 /** Seconds, as measured on a Ceph cluster: `rbd` costs 60 ms and more a command, and listing asks for every image. */
 const seconds = { read: 0.05, change: 0.15, publish: 2 };
-const journalLines = 1000;
 
 /** A pool whose images are names and stories instead of bytes. */
 export function simulatedPool(world: World, actor: Actor): Pool {
@@ -66,12 +67,9 @@ export function simulatedPool(world: World, actor: Actor): Pool {
     usage: () => read("usage", () => new Map([["", 0], ...[...world.images.keys()].map((name) => [name, 0] as const)])),
     takeLease: (lease) =>
       change("take-lease", undefined, () => {
-        const held = world.lease;
-        if (held && held.holder !== lease.holder && held.expires > world.clock.now()) {
-          const age = Math.round(world.clock.now() - held.since);
-          throw failure("lease-held", `${held.holder} works on the pool since ${age} s: ${held.purpose}`);
-        }
-        world.lease = lease;
+        const now = world.clock.now();
+        if (world.lease && !isFree(world.lease, lease, now)) throw leaseHeld(world.lease, now);
+        world.lease = parseLease(leaseText(lease));
       }),
     lease: () => read("lease", () => world.lease),
     releaseLease: (holder) =>
@@ -79,18 +77,18 @@ export function simulatedPool(world: World, actor: Actor): Pool {
         if (holder === undefined || world.lease?.holder === holder) world.lease = undefined;
       }),
     journal: () => read("journal", () => [...world.journal]),
-    appendJournal: (line) =>
-      line.includes("\n")
-        ? Promise.reject(new Error("a journal's line has no line breaks"))
-        : change(
-            "journal",
-            undefined,
-            () => {
-              world.journal.push(line);
-              if (world.journal.length > journalLines) world.journal.shift();
-            },
-            0.02,
-          ),
+    appendJournal: async (line) => {
+      checkJournalLine(line);
+      await change(
+        "journal",
+        undefined,
+        () => {
+          world.journal.push(line);
+          if (world.journal.length > journalLength) world.journal.shift();
+        },
+        0.02,
+      );
+    },
     putDocument: (name, bytes) =>
       named([name], () => change("document", undefined, () => void world.documents.set(name, bytes))),
     document: (name) => named([name], () => read("document", () => world.documents.get(name))),
@@ -143,7 +141,7 @@ function verbs(world: World, { holder }: Actor) {
         world.freeBytes -= bytes;
         ownBytes += bytes;
         const content = [about.system?.systemHash ?? "nothing"];
-        images.set(name, { size: recipe.size, about, content, snapshots: new Map() });
+        images.set(name, { size: recipe.size, about: written(about), content, snapshots: new Map() });
       }
       return { sharedBytes: 0, ownBytes, unchanged };
     },
@@ -152,7 +150,7 @@ function verbs(world: World, { holder }: Actor) {
       const then = source.snapshot === undefined ? content : snapshots.get(source.snapshot);
       if (!then) throw failure("no-snapshot", `${source.image} has no snapshot ${source.snapshot}`);
       mustBeFree(name);
-      images.set(name, { size, about, parent: source, content: then, snapshots: new Map() });
+      images.set(name, { size, about: written(about), parent: source, content: then, snapshots: new Map() });
     },
     rename: (from: ImageName, to: ImageName) => {
       const found = ours(from);
@@ -164,8 +162,9 @@ function verbs(world: World, { holder }: Actor) {
         if (one.parent?.image === from) images.set(name, { ...one, parent: { ...one.parent, image: to } });
       }
     },
-    describe: (name: ImageName, about: ImageAbout) => void images.set(name, { ...ours(name), about }),
-    adopt: (name: ImageName, about: ImageAbout) => void images.set(name, { ...image(world, name), about }),
+    describe: (name: ImageName, about: ImageAbout) => void images.set(name, { ...ours(name), about: written(about) }),
+    adopt: (name: ImageName, about: ImageAbout) =>
+      void images.set(name, { ...image(world, name), about: written(about) }),
     remove: (name: ImageName) => {
       if (!images.has(name)) return;
       ours(name);
@@ -177,7 +176,7 @@ function verbs(world: World, { holder }: Actor) {
       const existing = images.get(name);
       if (existing?.size === size && existing.about) return;
       mustBeFree(name);
-      images.set(name, { size, about, content: [`made by ${holder}`], snapshots: new Map() });
+      images.set(name, { size, about: written(about), content: [`made by ${holder}`], snapshots: new Map() });
     },
     snapshot: (name: ImageName, snapshot: string) => {
       const found = ours(name);
@@ -200,6 +199,11 @@ function verbs(world: World, { holder }: Actor) {
       images.set(name, { ...found, content });
     },
   };
+}
+
+/** As a real pool would give it back: what cannot be written down is a mistake. */
+function written(about: ImageAbout): ImageAbout | undefined {
+  return parseAbout(aboutText(about));
 }
 
 function image(world: World, name: ImageName): SimulatedImage {
