@@ -98,10 +98,10 @@ export function checkPermission(
   if (!check) return;
   const [, template, privileges] = check;
   const where = template.replace(/\{(\w+)\}/g, (_, name: string) => path[name] ?? "");
-  require(identity, where, privileges, wantsAny(check));
+  mustHold(identity, where, privileges, wantsAny(check));
 }
 
-export function require(identity: Identity, path: string, privileges: readonly string[], any = false): void {
+export function mustHold(identity: Identity, path: string, privileges: readonly string[], any = false): void {
   const held = identity.privileges(path);
   const isEnough = any ? privileges.some((one) => held.has(one)) : privileges.every((one) => held.has(one));
   if (isEnough) return;

@@ -1,4 +1,4 @@
-import { require } from "./access.ts";
+import { mustHold } from "./access.ts";
 import { parseVolume } from "./storages.ts";
 import { type Operation, storageOf } from "./world.ts";
 
@@ -72,7 +72,7 @@ export const clusterOperations: Readonly<Record<string, Operation>> = {
 
   "GET /nodes/{node}/tasks/{upid}/status": async ({ world, identity, path }) => {
     const task = world.tasks.find(path.upid!);
-    if (task.user !== identity.name) require(identity, `/nodes/${task.node}`, ["Sys.Audit"]);
+    if (task.user !== identity.name) mustHold(identity, `/nodes/${task.node}`, ["Sys.Audit"]);
     const { upid, node, type, id, user, exitStatus } = task;
     const ended = exitStatus === undefined ? { status: "running" } : { status: "stopped", exitstatus: exitStatus };
     return { upid, node, type, id, user, pid: 1, pstart: 1, starttime: 1, ...ended };
@@ -80,7 +80,7 @@ export const clusterOperations: Readonly<Record<string, Operation>> = {
 
   "GET /nodes/{node}/tasks/{upid}/log": async ({ world, identity, path, parameters }) => {
     const task = world.tasks.find(path.upid!);
-    if (task.user !== identity.name) require(identity, `/nodes/${task.node}`, ["Sys.Audit"]);
+    if (task.user !== identity.name) mustHold(identity, `/nodes/${task.node}`, ["Sys.Audit"]);
     const start = Number(parameters.start ?? 0);
     const lines = task.log.map((t, index) => ({ n: index + 1, t }));
     if (lines.length === 0) return [{ n: 1, t: "no content" }];

@@ -1,4 +1,4 @@
-import { require } from "./access.ts";
+import { mustHold } from "./access.ts";
 import {
   applyPending,
   bootOrder,
@@ -83,7 +83,7 @@ export const configOperations: Readonly<Record<string, Operation>> = {
     const { world, identity, node, parameters } = call;
     const { vmid: number, start: _, "ha-managed": __, ...keys } = parameters;
     const vmid = Number(number);
-    require(identity, `/vms/${vmid}`, ["VM.Allocate"]);
+    mustHold(identity, `/vms/${vmid}`, ["VM.Allocate"]);
     mayChange(call, vmid, Object.keys(keys));
     if (world.machines.has(vmid))
       throw died(`unable to create VM ${vmid} - VM ${vmid} already exists on node '${world.machines.get(vmid)!.node}'`);
@@ -158,7 +158,7 @@ async function removeKey(call: Call, machine: MachineRecord, key: string, force:
       throw died(`can't remove unused disk '${value}' - protection mode enabled`);
     const volume = isDiskKey(key) ? volumeOf(key, value)! : value;
     const { storage, image } = parseVolume(volume);
-    require(call.identity, `/storage/${storage}`, ["Datastore.AllocateSpace"]);
+    mustHold(call.identity, `/storage/${storage}`, ["Datastore.AllocateSpace"]);
     const holder = [...machine.snapshots].find(([, keys]) =>
       [...keys].some(([name, held]) => isDiskKey(name) && volumeOf(name, held) === volume),
     );
@@ -207,8 +207,8 @@ async function checkedDisk(call: Call, machine: MachineRecord, key: string, valu
   const { storage, owner } = parseVolume(volume);
   storageOf(call.world, storage);
   if (owner !== machine.vmid && !call.identity.privileges(`/storage/${storage}`).has("Datastore.Allocate")) {
-    require(call.identity, `/storage/${storage}`, ["Datastore.Audit"]);
-    require(call.identity, `/vms/${owner}`, ["VM.Config.Disk"]);
+    mustHold(call.identity, `/storage/${storage}`, ["Datastore.Audit"]);
+    mustHold(call.identity, `/vms/${owner}`, ["VM.Config.Disk"]);
   }
   const size = sizeText(await volumeSize(call.world, volume));
   const parts = value.split(",").filter((part) => !part.startsWith("size="));
@@ -220,7 +220,7 @@ async function checkedDisk(call: Call, machine: MachineRecord, key: string, valu
 function mayChange({ identity }: Call, vmid: number, keys: readonly string[]): void {
   for (const key of keys) {
     if (key === "args" || key === "lock" || key === "arch") throw died(`only root can set '${key}' config`);
-    require(identity, `/vms/${vmid}`, [privilegeFor(key)]);
+    mustHold(identity, `/vms/${vmid}`, [privilegeFor(key)]);
   }
 }
 
