@@ -68,8 +68,11 @@ async function removeAll(plan: PrunePlan, hands: PruneHands, lease: LeaseKeeper)
   return { result: !isWhole ? "partly-done" : isNothing ? "nothing-to-do" : "done", reasons, removed, left, swept };
 }
 
-async function remove({ pool }: PruneHands, { kind, name, volume }: Removal): Promise<void> {
-  if (kind === "image") return pool.remove(name);
+async function remove({ pool, hypervisor }: PruneHands, { kind, name, volume }: Removal): Promise<void> {
+  if (kind === "image") {
+    await hypervisor.discard?.(pool.disk(name));
+    return pool.remove(name);
+  }
   if (kind === "document") return pool.removeDocument(name);
   return pool.removeSnapshot(volume!, name);
 }

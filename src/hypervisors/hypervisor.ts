@@ -112,6 +112,12 @@ export interface HypervisorDriver {
   readonly consoleCommand: (id: MachineId) => readonly string[] | undefined;
   /** Forgets a machine that is off; its disks stay. None of that id is fine. @throws MesoError `busy-retry` when it is on. */
   readonly remove: (id: MachineId) => Promise<void>;
+  /**
+   * Where the hypervisor keeps a list of the disks that machines once had (Proxmox: unusedN): destroys a disk of that list,
+   * with its entry, which nobody could take out any more once the disk is gone. A disk in no list is fine, and so is a
+   * hypervisor that does not let us: the pool removes what is left. @throws MesoError `disk-in-use`, `machine-locked`.
+   */
+  readonly discard?: (disk: DiskLocation) => Promise<void>;
 }
 
 export interface HypervisorNeeds {

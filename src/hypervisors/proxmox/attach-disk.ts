@@ -55,12 +55,19 @@ export function proxmoxVolume(disk: DiskLocation): string {
       expected: 'a Ceph pool with the storage\'s name: cephPool({ pool: "rbd", storage: "ceph" })',
     });
   }
-  if (!/^vm-\d+-[A-Za-z0-9._-]+$/.test(disk.image)) {
+  const volume = attachableVolume(disk);
+  if (volume === undefined) {
     throw failure("invalid-setting", `Proxmox VE cannot attach the image ${disk.image}`, {
       expected: "a name that says whose it is: vm-127-root-202309242151",
     });
   }
-  return `${disk.storage}:${disk.image}`;
+  return volume;
+}
+
+/** Undefined for what Proxmox does not see. */
+export function attachableVolume(disk: DiskLocation): string | undefined {
+  if (disk.kind !== "rbd" || disk.storage === undefined) return undefined;
+  return /^vm-\d+-[A-Za-z0-9._-]+$/.test(disk.image) ? `${disk.storage}:${disk.image}` : undefined;
 }
 
 /** The keys to set, or undefined when all is as wished. */

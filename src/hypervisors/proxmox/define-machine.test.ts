@@ -156,3 +156,39 @@ test("removal: a running or protected machine is refused, one of HA is told firs
     const request = emulator.heard.find(({ method }) => method === "DELETE")!;
     assert.deepEqual(request.parameters, { "destroy-unreferenced-disks": "0", purge: "1" });
   }));
+
+test("an old root is destroyed with its entry among the unused, never one that is attached or about to be", () =>
+  withCluster({}, async ({ driver, emulator, machine, images, disk }) => {
+    const old = "vm-127-root-202309242151";
+    machine.keys.set("unused0", "ceph:vm-127-disk-7");
+    machine.keys.set("unused4", `ceph:${old}`);
+    const puts = () =>
+      emulator.heard.filter(({ method }) => method === "PUT").map(({ parameters }) => parameters.delete);
+    // Not listed, not to be seen, of no machine: the pool's own affair.
+    for (const name of ["vm-127-state", "VMroot_slurm-worker_202309242151", "vm-999-root"])
+      await driver.discard!(disk(name));
+    assert.deepEqual(puts(), []);
+    machine.pending.set("scsi0", `ceph:${old}`);
+    await assert.rejects(driver.discard!(disk(old)), { code: "disk-in-use", message: /scsi0/ });
+    machine.pending.clear();
+    machine.keys.set("scsi7", `ceph:${old}`);
+    await assert.rejects(driver.discard!(disk(old)), { code: "disk-in-use", message: /scsi7/ });
+    machine.keys.delete("scsi7");
+    emulator.fault({ method: "PUT", path: /config$/, kind: "lost" });
+    await driver.discard!(disk(old));
+    assert.deepEqual(puts(), ["unused4"]);
+    assert.deepEqual(
+      [images.has(old), machine.keys.has("unused4"), machine.keys.get("unused0")],
+      [false, false, "ceph:vm-127-disk-7"],
+    );
+  }));
+
+test("without the right to destroy, the entry is left to a person, and the image to the pool", () =>
+  withCluster(
+    { token: { grants: { "/vms": ["VM.Audit", "VM.Config.Disk"] } } },
+    async ({ driver, machine, images, disk }) => {
+      machine.keys.set("unused0", "ceph:vm-127-root-202309242151");
+      await driver.discard!(disk("vm-127-root-202309242151"));
+      assert.ok(images.has("vm-127-root-202309242151") && machine.keys.has("unused0"));
+    },
+  ));

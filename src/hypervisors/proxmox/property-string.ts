@@ -9,6 +9,12 @@ export function volumeOf(raw: string): string | undefined {
   return value === undefined || value === "none" || value === "cdrom" ? undefined : value;
 }
 
+/** The machine whose number a volume bears: `STORAGE:vm-127-root`, on file storages `STORAGE:127/vm-127-root.raw`, of linked clones `STORAGE:base-9-x/vm-127-x`. */
+export function ownerOf(volume: string): number | undefined {
+  const found = /[:/](?:vm|base)-(\d+)-[^/]*$/.exec(volume);
+  return found ? Number(found[1]) : undefined;
+}
+
 export function withVolume(raw: string, volume: string): string {
   return withProperty(raw, "file", volume, ["volume"]);
 }

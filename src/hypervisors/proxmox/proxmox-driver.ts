@@ -2,12 +2,14 @@ import { failure } from "../../base/error.ts";
 import type { HypervisorDriver, MachineState } from "../hypervisor.ts";
 import { isCode, proxmoxApi } from "./api.ts";
 import { apiAgent } from "./api-agent.ts";
-import { attachDisk, proxmoxVolume } from "./attach-disk.ts";
+import { attachableVolume, attachDisk, proxmoxVolume } from "./attach-disk.ts";
 import { checkAccess, seesAnyMachine } from "./check-access.ts";
 import { type Cluster, numberOf, openCluster } from "./cluster.ts";
 import { defineMachine } from "./define-machine.ts";
+import { discardVolume } from "./discard-volume.ts";
 import { readMachine } from "./machine-state.ts";
 import { powerOff, powerOn } from "./power.ts";
+import { ownerOf } from "./property-string.ts";
 import type { ProxmoxOptions } from "./proxmox-options.ts";
 import { removeMachine } from "./remove-machine.ts";
 import { each } from "./turns.ts";
@@ -38,6 +40,13 @@ export function proxmoxDriver(options: ProxmoxOptions): HypervisorDriver & { rea
     consoleCommand: (id) => {
       const node = cluster.lastNode(numberOf(id));
       return node === undefined ? undefined : ["ssh", "-t", `root@${node}`, "qm", "terminal", String(id.vmid)];
+    },
+    discard: async (disk) => {
+      const volume = attachableVolume(disk);
+      const owner = volume === undefined ? undefined : ownerOf(volume);
+      if (volume !== undefined && owner !== undefined) {
+        await change(owner, () => discardVolume(cluster, owner, volume));
+      }
     },
     remove: (id) => change(numberOf(id), () => removeMachine(cluster, numberOf(id))),
     close: cluster.api.close,

@@ -3,7 +3,7 @@ import { isCode } from "./api.ts";
 import type { Cluster } from "./cluster.ts";
 import { isSlot, type MachineReading, readMachine } from "./machine-state.ts";
 import { powerOff, refuseBusy } from "./power.ts";
-import { volumeOf } from "./property-string.ts";
+import { ownerOf, volumeOf } from "./property-string.ts";
 
 /**
  * Makes Proxmox forget a machine that is off, without a disk of it. Proxmox destroys with a machine every volume that bears its
@@ -81,12 +81,6 @@ async function snapshotSettings(cluster: Cluster, node: string, { id, snapshots 
     ),
   );
   return all.flatMap((config): [string, unknown][] => Object.entries(config));
-}
-
-/** `STORAGE:vm-127-root`, on file storages `STORAGE:127/vm-127-root.raw`, of linked clones `STORAGE:base-9-x/vm-127-x`. */
-function ownerOf(volume: string): number | undefined {
-  const found = /[:/](?:vm|base)-(\d+)-[^/]*$/.exec(volume);
-  return found ? Number(found[1]) : undefined;
 }
 
 function isSetProtection({ config }: MachineReading): boolean {

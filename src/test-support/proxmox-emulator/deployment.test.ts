@@ -7,11 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sha256 } from "../../base/hash.ts";
 import type { DesiredCentre, DesiredMachine } from "../../centre/desired.ts";
 import { executePlan } from "../../centre/execute.ts";
+import { executePrune } from "../../centre/execute-prune.ts";
 import type { Hands } from "../../centre/hands.ts";
 import { observe } from "../../centre/observe.ts";
 import type { OpenedCentre } from "../../centre/open-centre.ts";
 import { openPlaces } from "../../centre/open-places.ts";
 import { planDeployment } from "../../centre/plan.ts";
+import { planPrune } from "../../centre/prune.ts";
 import { proxmoxDriver } from "../../hypervisors/proxmox/proxmox-driver.ts";
 import { centre } from "../../language/centre.ts";
 import { cephPool, proxmox, secret } from "../../language/places.ts";
@@ -30,6 +32,7 @@ interface Site {
   /** Volumes of roots whose checks pass; undefined: all of them. */
   readonly passes: (volumes: ReadonlySet<string> | undefined) => void;
   readonly deploy: (machine: DesiredMachine) => Promise<string>;
+  readonly prune: (machine: DesiredMachine) => Promise<string>;
 }
 
 async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
@@ -80,16 +83,25 @@ async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
       return { failed: good && !good.has(running) ? ["a check failed"] : [], checks: 1 };
     },
   };
+  const centreOf = (machine: DesiredMachine): DesiredCentre => {
+    const limits = { parallel: 2, parallelPerNode: 2, groups: {} };
+    return { name: "site", machines: [machine], keepGenerations: 1, limits };
+  };
+  const prune = async (machine: DesiredMachine) => {
+    const desired = centreOf(machine);
+    const observation = await observe(pool, hypervisor, desired, { allSnapshots: true });
+    const outcome = await executePrune(planPrune(desired, observation, await pool.documents()), desired, hands);
+    return [outcome.result, ...outcome.reasons, ...outcome.left.map(({ why }) => why)].join("\n");
+  };
   const deploy = async (machine: DesiredMachine) => {
     minutes += 60;
-    const limits = { parallel: 2, parallelPerNode: 2, groups: {} };
-    const desired: DesiredCentre = { name: "site", machines: [machine], keepGenerations: 2, limits };
+    const desired = centreOf(machine);
     const observation = await observe(pool, hypervisor, desired);
     const outcome = await executePlan(planDeployment(desired, observation, { now: clock.now() }), hands);
     return [outcome.result, ...outcome.reasons, ...outcome.machines.flatMap(({ reasons }) => reasons)].join("\n");
   };
   try {
-    await body({ emulator, hardware, pool, deploy, passes: setGood });
+    await body({ emulator, hardware, pool, deploy, prune, passes: setGood });
   } finally {
     hypervisor.close();
     await emulator.close();
@@ -169,6 +181,24 @@ test("answers lost at every change of a swap: the outcome is the same", () =>
       );
       for (const fault of changes) fault.times = 0;
     }
+  }));
+
+test("old roots are pruned with their entries among the unused: the list does not grow until nothing fits in", () =>
+  withSite(async ({ emulator, pool, deploy, prune }) => {
+    for (const name of ["one", "two", "three", "four"]) {
+      assert.equal(await deploy({ ...ctld, systemHash: sha256(name) }), "done");
+    }
+    const unused = () =>
+      [...emulator.machines.get(233)!.keys].filter(([key]) => /^unused/.test(key)).map(([, volume]) => volume);
+    assert.equal(unused().length, 3);
+    assert.equal(await prune({ ...ctld, systemHash: sha256("four") }), "done");
+    const images = (await pool.list()).map(({ name }) => `ceph:${name}`);
+    assert.equal(unused().length, 1, "the generation that is kept");
+    assert.ok(
+      unused().every((volume) => images.includes(volume)),
+      "no entry for what is gone",
+    );
+    assert.ok(images.includes(rootOf(emulator)) && images.includes("ceph:vm-233-state"));
   }));
 
 test("a program's words reach the cluster: its CA's file, its token by name; what is wrong with either is told", () =>

@@ -123,6 +123,7 @@ export function keepUnused(machine: MachineRecord, volume: string): void {
     machine.keys.set(`unused${number}`, volume);
     return;
   }
+  throw died("Too many unused volume - please delete them first.");
 }
 
 function unusedKeys(machine: MachineRecord): string[] {

@@ -28,7 +28,11 @@ export type StorageSource =
 export function memoryStorage(images: Map<string, number>): EmulatedStorage {
   return {
     images: async () => images,
-    remove: async (image) => void images.delete(image),
+    remove: async (image) => {
+      if (!images.delete(image)) {
+        throw died(`rbd error: rbd: error opening image ${image}: (2) No such file or directory`);
+      }
+    },
     source: () => ({ kind: "none" }),
   };
 }
