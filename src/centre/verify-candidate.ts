@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { assert } from "../base/error.ts";
+import { cleanupAtExit } from "../hypervisors/cleanup-at-exit.ts";
 import type { MachineSpec } from "../hypervisors/hypervisor.ts";
 import { keepEvidence } from "../hypervisors/keep-evidence.ts";
 import { rbdSource } from "../hypervisors/qemu-host-start.ts";
@@ -60,6 +61,8 @@ export async function tryCandidate(trial: CandidateTrial, options: TrialOptions)
   const { signal } = options;
   signal?.throwIfAborted();
   const folder = mkdtempSync(join(tmpdir(), "meso-trial-"));
+  const clean = () => rmSync(folder, { recursive: true, force: true });
+  const release = cleanupAtExit(clean);
   const started = performance.now();
   let machine: Machine | undefined;
   const stop = () => void machine?.stop({ gracefulSeconds: 0 });
@@ -82,7 +85,8 @@ export async function tryCandidate(trial: CandidateTrial, options: TrialOptions)
   } finally {
     signal?.removeEventListener("abort", stop);
     await machine?.stop({ gracefulSeconds: 0 });
-    rmSync(folder, { recursive: true, force: true });
+    clean();
+    release();
   }
 }
 

@@ -7,6 +7,7 @@ import { type DiskImage, diskImage } from "../build/disk-image.ts";
 import { lockPlace } from "../build/lock-place.ts";
 import { type PreparedSystem, prepareSystem } from "../build/prepare.ts";
 import type { BuildSession } from "../build/session.ts";
+import { cleanupAtExit } from "../hypervisors/cleanup-at-exit.ts";
 import { keepEvidence } from "../hypervisors/keep-evidence.ts";
 import type { QemuNic } from "../hypervisors/qemu-networks.ts";
 import type { MachineDisk, MachineOptions } from "../hypervisors/start-machine.ts";
@@ -60,6 +61,7 @@ export async function withMachines<Name extends string>(
   const built: Built[] = [];
   for (const [name, machine] of machines) built.push({ name, machine, ...(await build(session, machine.os)) });
   const folder = mkdtempSync(join(tmpdir(), "meso-story-"));
+  const release = cleanupAtExit(() => rmSync(folder, { recursive: true, force: true }));
   const stage: Stage = { folder, session, servers: [], powered: new Map(), wires: undefined };
   try {
     const tested = await setUp(stage, built);
@@ -73,6 +75,7 @@ export async function withMachines<Name extends string>(
     if (problem) throw problem;
   } finally {
     await tearDown(stage);
+    release();
   }
 }
 
