@@ -3,7 +3,7 @@ import type { TreeEntry } from "../store/file-tree.ts";
 import type { SegmentTable } from "../store/segment.ts";
 import { realPath } from "../system/draft-tree.ts";
 import { findUnit } from "../system/hooks/unit-files.ts";
-import { mergedPath } from "../system/merge-packages.ts";
+import { shippedEntries } from "../system/merge-packages.ts";
 import type { RealisedSystem } from "./compose.ts";
 import type { ResolvedSystem } from "./prepare.ts";
 import type { BuildSession } from "./session.ts";
@@ -50,15 +50,13 @@ export function shippedPaths(
       compareBytes(a.architecture, b.architecture),
   );
   for (const { name, sha256 } of ordered) {
-    const { entries, records = [] } = tableOf(sha256);
-    for (const entry of [...entries, ...records]) {
-      const path = mergedPath(entry.path);
+    const table = tableOf(sha256);
+    const ship = (path: string, entry: ShippedPath): void => {
       const before = shipped.get(path);
-      if (before !== undefined && (before.kind !== "directory" || entry.kind === "directory")) continue;
-      const target =
-        entry.kind === "symlink" ? entry.target : entry.kind === "hardlink" ? mergedPath(entry.target) : undefined;
-      shipped.set(path, { kind: entry.kind, ...(target !== undefined && { target }), origin: name });
-    }
+      if (before === undefined || (before.kind === "directory" && entry.kind !== "directory")) shipped.set(path, entry);
+    };
+    for (const { mergedPath: path, treeEntry } of shippedEntries(name, table)) ship(path, treeEntry);
+    for (const { path, kind } of table.records ?? []) ship(path, { kind, origin: name });
   }
   return shipped;
 }
@@ -92,8 +90,9 @@ function keyOf({ systemHash }: ResolvedSystem): string {
 function madePaths(system: RealisedSystem, shipped: ReadonlyMap<string, ShippedPath>): MadePath[] {
   const made: MadePath[] = [];
   for (const [path, entry] of system.tree) {
-    const target = "target" in entry ? entry.target : undefined;
     const plain = shipped.get(path);
+    if (plain === entry) continue;
+    const target = "target" in entry ? entry.target : undefined;
     if (plain?.kind === entry.kind && plain.origin === entry.origin && plain.target === target) continue;
     made.push({ path, kind: entry.kind, ...(target !== undefined && { target }), origin: entry.origin });
   }

@@ -3,7 +3,7 @@ import { compareBytes } from "../base/order.ts";
 import { parseRelations } from "../debian/relation.ts";
 import { satisfiesConstraint } from "../debian/version.ts";
 import type { SymlinkEntry, TreeEntry } from "../store/file-tree.ts";
-import type { DebianSegment, SegmentEntry } from "../store/segment.ts";
+import type { DebianSegment, SegmentEntry, SegmentTable } from "../store/segment.ts";
 import { type DraftTree, generatedDirectory, generatedLink } from "./draft-tree.ts";
 
 export interface ComposedPackage {
@@ -50,7 +50,10 @@ export function mergePackages(packages: readonly ComposedPackage[], diversions: 
   const disagreements: string[] = [];
   const diverted = new Map(diversions.map((diversion) => [diversion.path, diversion]));
   for (const debian of inOrder(packages)) {
-    for (const { entry, mergedPath: usualPath, isMergedFolder, treeEntry } of shippedEntries(debian)) {
+    for (const { entry, mergedPath: usualPath, isMergedFolder, treeEntry } of shippedEntries(
+      debian.name,
+      debian.segment,
+    )) {
       const diversion = diverted.size > 0 ? diverted.get(entry.path) : undefined;
       const path = diversion && diversion.by !== debian.name ? mergedPath(diversion.to) : usualPath;
       if (isMergedFolder) continue;
@@ -99,7 +102,7 @@ export function mergedPath(path: string): string {
   return mergedFolders.test(path) && path.indexOf("/", 1) !== -1 ? `/usr${path}` : path;
 }
 
-interface ShippedEntry {
+export interface ShippedEntry {
   readonly entry: SegmentEntry;
   readonly mergedPath: string;
   /** One of the folders that are links on merged /usr. */
@@ -108,16 +111,16 @@ interface ShippedEntry {
 }
 
 /** What an archive brings is the same in every system: systems that are composed one after the other share it. */
-function shippedEntries(debian: ComposedPackage): readonly ShippedEntry[] {
-  const known = shippedEntriesOf.get(debian.segment.entries);
+export function shippedEntries(name: string, { id, entries }: SegmentTable): readonly ShippedEntry[] {
+  const known = shippedEntriesOf.get(entries);
   if (known) return known;
-  const shipped = debian.segment.entries.map((entry) => ({
+  const shipped = entries.map((entry) => ({
     entry,
     mergedPath: mergedPath(entry.path),
     isMergedFolder: entry.kind === "directory" && mergedFolders.test(entry.path) && entry.path.indexOf("/", 1) === -1,
-    treeEntry: toTreeEntry(entry, debian),
+    treeEntry: toTreeEntry(entry, name, id),
   }));
-  shippedEntriesOf.set(debian.segment.entries, shipped);
+  shippedEntriesOf.set(entries, shipped);
   return shipped;
 }
 
@@ -131,17 +134,17 @@ function inOrder(packages: readonly ComposedPackage[]): ComposedPackage[] {
   );
 }
 
-function toTreeEntry(entry: SegmentEntry, debian: ComposedPackage): TreeEntry {
+function toTreeEntry(entry: SegmentEntry, origin: string, segment: string): TreeEntry {
   const attributes = {
     mode: entry.mode,
     uid: entry.uid,
     gid: entry.gid,
     mtime: entry.mtime,
     ...(entry.xattrs === undefined ? {} : { xattrs: entry.xattrs }),
-    origin: debian.name,
+    origin,
   };
   if (entry.kind === "file") {
-    const content = { kind: "segment", segment: debian.segment.id, offset: entry.offset } as const;
+    const content = { kind: "segment", segment, offset: entry.offset } as const;
     return { kind: "file", ...attributes, size: entry.size, content };
   }
   if (entry.kind === "directory") return { kind: "directory", ...attributes };
