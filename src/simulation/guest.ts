@@ -17,7 +17,9 @@ export function start(world: World, machine: SimulatedMachine, by: string | unde
   const start = ++machine.starts;
   const { bootSeconds, boots } = behaviourOf(world, machine);
   world.clock.after(bootSeconds, () => {
-    if (machine.starts !== start || machine.power !== "on") return;
+    // Who is asked to shut down while it boots, boots first.
+    const isRunning = machine.power === "on" || machine.power === "changing";
+    if (machine.starts !== start || !isRunning) return;
     machine.guest = boots ? "up" : "dead";
     if (boots) writeToVolumes(world, machine);
     tell(world, { verb: boots ? "booted" : "boot-failed", by, machine: machineKey(machine.id) });
@@ -33,12 +35,10 @@ export function shutDown(
 ): void {
   const { obeys, shutdownSeconds } = behaviourOf(world, machine);
   const willEnd = obeys && machine.guest === "up" && shutdownSeconds <= deadlineSeconds;
-  const { guest } = machine;
   machine.power = "changing";
   world.clock.after(willEnd ? shutdownSeconds : deadlineSeconds, () => {
     if (machine.power !== "changing") return then(machine.power === "off");
     machine.power = "on";
-    machine.guest = guest;
     if (willEnd) cutPower(world, machine);
     else tell(world, { verb: "runs-on", by: undefined, machine: machineKey(machine.id) });
     then(willEnd);
