@@ -10,7 +10,7 @@ export type MachineResult =
   | "rolled-back"
   /** Nothing was done to it: what it waited for did not come, or something moved. */
   | "held"
-  /** Something failed before it was touched. */
+  /** Something failed before it was touched; of one that was not there yet: before it was first started. */
   | "failed"
   /** It works, and something is left that the next deployment ends: others do not rely on it again yet. */
   | "unfinished"
