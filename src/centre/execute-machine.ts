@@ -132,9 +132,9 @@ async function afterFailure(run: Run, one: MachineRun, failed: Step, error: unkn
 }
 
 async function goBack(run: Run, one: MachineRun, steps: readonly Step[], reason: string): Promise<MachineOutcome> {
-  // What the new root never had in hand is as it was left.
-  const wasStarted = one.begun.has("power-on") || one.plan.action === "finish";
-  const wanted = steps.filter((act) => wasStarted || !isOfState(act));
+  // What no other root had in hand, and was not brought to older contents, is as it was left.
+  const isAsLeft = !one.begun.has("power-on") && !one.begun.has("restore") && !hadOther(run, one);
+  const wanted = steps.filter((act) => !isAsLeft || !isOfState(act));
   for (const act of wanted) {
     try {
       await doStep(run, one, act, true);
@@ -145,6 +145,13 @@ async function goBack(run: Run, one: MachineRun, steps: readonly Step[], reason:
     }
   }
   return outcome(one, "rolled-back", [reason]);
+}
+
+/** When the plan was made it had another root than the one that the way back leads to: that may have run. */
+function hadOther({ hands: { hypervisor, pool } }: Run, { plan }: MachineRun): boolean {
+  const { root } = plan.basis;
+  if (root === undefined || root === "none" || plan.from === undefined) return false;
+  return root !== hypervisor.volumeName(pool.disk(plan.from.image));
 }
 
 function isOfState(act: Step): boolean {

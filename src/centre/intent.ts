@@ -10,16 +10,22 @@ export interface SwapIntent {
   readonly from?: ImageName;
   /** Snapshot of the volumes from before this root was first started, as long as one was taken. */
   readonly snapshot?: string;
+  /**
+   * Volumes that get older contents whatever becomes of them otherwise, as on a way back with state: each with the
+   * snapshot of what it held until then.
+   */
+  readonly restored?: Readonly<Record<ImageName, string>>;
   /** Promoted ahead of time, and its machine not touched yet. */
   readonly isStaged?: boolean;
   /** Its checks failed: the machine is on its way back to `from`. */
   readonly isGoingBack?: boolean;
 }
 
-export function printIntent({ from, snapshot, isStaged, isGoingBack }: SwapIntent): string {
+export function printIntent({ from, snapshot, restored, isStaged, isGoingBack }: SwapIntent): string {
   return JSON.stringify({
     ...(from !== undefined && { from }),
     ...(snapshot !== undefined && { snapshot }),
+    ...(restored !== undefined && { restored }),
     ...(isStaged && { isStaged }),
     ...(isGoingBack && { isGoingBack }),
   });
@@ -34,11 +40,25 @@ export function parseIntent(text: string): SwapIntent | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { from, snapshot, isStaged, isGoingBack, ...unknown } = value as Record<string, unknown>;
+  const { from, snapshot, restored, isStaged, isGoingBack, ...unknown } = value as Record<string, unknown>;
   const isRight =
     Object.keys(unknown).length === 0 &&
-    (from === undefined || (typeof from === "string" && /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(from))) &&
-    (snapshot === undefined || (typeof snapshot === "string" && parseSnapshotName(snapshot) !== undefined)) &&
+    (from === undefined || isImageName(from)) &&
+    (snapshot === undefined || isSnapshotName(snapshot)) &&
+    (restored === undefined || isRestored(restored)) &&
     [isStaged, isGoingBack].every((flag) => flag === undefined || flag === true);
   return isRight ? (value as SwapIntent) : undefined;
+}
+
+function isImageName(value: unknown): boolean {
+  return typeof value === "string" && /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/.test(value);
+}
+
+function isSnapshotName(value: unknown): boolean {
+  return typeof value === "string" && parseSnapshotName(value) !== undefined;
+}
+
+function isRestored(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([volume, snapshot]) => isImageName(volume) && isSnapshotName(snapshot));
 }

@@ -1,4 +1,5 @@
 import { failure, MesoError } from "../base/error.ts";
+import type { MachineState } from "../hypervisors/hypervisor.ts";
 import type { ImageName } from "../pools/pool.ts";
 import type { DesiredDrain } from "./desired.ts";
 import { stampOf } from "./image-names.ts";
@@ -55,7 +56,7 @@ export async function powerOff(run: Run, machine: MachineRun): Promise<void> {
     // A new root that has failed need not be able to shut down: without this there would be no way back from it.
     force: mayCutPower || before.power === "crashed" || hasFailed,
   });
-  const disks = await ownDisks(run, plan);
+  const disks = ownDisks(run, plan.path, before);
   for (const end = clock.now() + closingSeconds; ; await clock.sleep(1)) {
     const state = await hypervisor.inspect(id);
     const openers = (await Promise.all(disks.map((name) => pool.openers(name)))).flat();
@@ -182,12 +183,18 @@ function isUnproven({ images, hands: { hypervisor, pool } }: Run, volume: string
   return root?.about?.verdict?.passed === false || (intent !== undefined && intent.from !== root?.name);
 }
 
-async function ownDisks({ images, plan: { centre } }: Run, { path }: MachineRun["plan"]): Promise<ImageName[]> {
-  return [...images.all()].flatMap(({ name, about }) =>
-    about?.centre === centre && about.machine === path && (about.role === "root" || about.role === "volume")
-      ? [name]
-      : [],
-  );
+/** Volumes, and the roots that it has: who looks into an older generation is in nobody's way. */
+function ownDisks(
+  { images, plan: { centre }, hands: { hypervisor, pool } }: Run,
+  path: string,
+  { slots }: MachineState,
+): ImageName[] {
+  const attached = new Set([...slots.values()].map(({ volume }) => volume));
+  return [...images.all()].flatMap(({ name, about }) => {
+    if (about?.centre !== centre || about.machine !== path) return [];
+    const isHad = about.role === "root" && attached.has(hypervisor.volumeName(pool.disk(name)));
+    return isHad || about.role === "volume" ? [name] : [];
+  });
 }
 
 async function mustBeOff({ hands }: Run, path: string, id: MachineRun["plan"]["machine"]["id"]) {

@@ -29,9 +29,11 @@ export function swapping(
   const snapshots = takingSnapshots(look, snapshot);
   // What is before the first start of the first root that failed is what a way back restores.
   const before = openIntent(look, current)?.snapshot ?? (snapshots.length > 0 ? snapshot : undefined);
+  const restored = snapshots.length > 0 ? Object.keys(restore).map((volume) => [volume, snapshot] as const) : [];
   const intent: SwapIntent = {
     ...(good && { from: good.name }),
     ...(before !== undefined && { snapshot: before }),
+    ...(restored.length > 0 && { restored: Object.fromEntries(restored) }),
   };
   const acts: Act[] = [
     ...source.images,
@@ -121,11 +123,19 @@ export function takingBack(context: PlanContext, look: Look, good: OwnImage): Ro
 }
 
 /** The old root is attached, or attached again; a swap away from it is still noted. */
-export function settling(_context: PlanContext, look: Look, current: OwnImage): Route {
-  const { state, machine } = look;
+export function settling(context: PlanContext, look: Look, current: OwnImage): Route {
+  const { state, machine, open, snapshots } = look;
   const shape = current.about.shape ?? machine.shape;
+  const stamp = nextSnapshotStamp(look, stampOf(context.options.now));
+  // The swap may have brought volumes to older contents already, which are not this root's own.
+  const restored = open.flatMap(({ root, intent }) =>
+    Object.entries(intent.restored ?? {})
+      .filter(([volume, snapshot]) => snapshots[volume]?.includes(snapshot))
+      .flatMap(([volume, snapshot]) => restoring(volume, snapshot, failedSnapshotName(root.about.stamp, stamp))),
+  );
   const acts: Act[] = [
     ...(state?.power === "crashed" ? [{ kind: "power-off" } as const] : []),
+    ...(state?.power === "on" ? [] : restored),
     ...(state?.power === "on" ? [] : [{ kind: "define", shape } as const]),
     ...comingUp(look, current.name, current.about.shape),
   ];
@@ -159,27 +169,33 @@ function backTo(context: PlanContext, look: Look, failing: Failing): Pick<Route,
   if (!good) return { wayBack: [] };
   const { machine, snapshots } = look;
   const stamp = nextSnapshotStamp(look, stampOf(context.options.now));
-  const isThere = (volume: ImageName) =>
-    (snapshots[volume] ?? []).includes(intent.snapshot ?? "") ||
-    willSnapshot.some((act) => act.kind === "snapshot" && act.volume === volume && act.snapshot === intent.snapshot);
-  const restored = look.volumes.flatMap(({ wanted, found }) =>
-    found && wanted.onRollBack === "restore" && intent.snapshot !== undefined && isThere(found.name)
-      ? [found.name]
-      : [],
-  );
+  const isThere = (volume: ImageName, snapshot: string | undefined): snapshot is string =>
+    (snapshots[volume] ?? []).includes(snapshot ?? "") ||
+    willSnapshot.some((act) => act.kind === "snapshot" && act.volume === volume && act.snapshot === snapshot);
+  const restored = look.volumes.flatMap(({ wanted, found }): Act[] => {
+    if (!found) return [];
+    const own = [wanted.onRollBack === "restore" ? intent.snapshot : undefined, intent.restored?.[found.name]];
+    const snapshot = own.find((name) => isThere(found.name, name));
+    return snapshot === undefined ? [] : restoring(found.name, snapshot, failedSnapshotName(failedStamp, stamp));
+  });
   const shape = good.about.shape;
   const acts: Act[] = [
     { kind: "mark", root: failed, intent: { ...intent, isGoingBack: true } },
     { kind: "power-off" },
-    ...restored.flatMap((volume): Act[] => [
-      { kind: "snapshot", volume, snapshot: failedSnapshotName(failedStamp, stamp) },
-      { kind: "restore", volume, snapshot: intent.snapshot! },
-    ]),
+    ...restored,
     ...(shape !== undefined ? [{ kind: "define", shape } as const] : []),
     { kind: "attach-root", slot: machine.rootSlot, root: good.name },
     ...comingUp(look, good.name, shape, failed),
   ];
   return { wayBack: acts.map(step), from: good.name };
+}
+
+/** What a volume holds is never thrown away: it can be had back by `left`. */
+function restoring(volume: ImageName, snapshot: string, left: string): Act[] {
+  return [
+    { kind: "snapshot", volume, snapshot: left },
+    { kind: "restore", volume, snapshot },
+  ];
 }
 
 /** The last root that is known to have worked. */
