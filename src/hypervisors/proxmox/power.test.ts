@@ -169,12 +169,14 @@ test("HA: the task ends when the wish is noted; the machine is what counts, wher
     await driver.powerOn(id, 5);
     assert.equal(hardware.guest(127).starts.at(-1)!.get("scsi0"), "ceph:vm-127-root-202309242151");
     // Died by itself: HA will start it again, so nothing may be exchanged until HA knows better.
+    machine.ha.isHeldUp = true;
     hardware.guest(127).crash!();
     await sleep(20);
     assert.equal((await driver.inspect(id))!.power, "off");
     const between = driver.attach(id, "scsi0", disk("vm-127-root-202301010000"), swapped);
     await assert.rejects(between, { code: "conflict", message: /HA starts/ });
     await driver.powerOff(id, { ...unforced, deadlineSeconds: 3 });
+    machine.ha.isHeldUp = false;
     await sleep(400);
     assert.equal(machine.running, undefined, "HA was told");
     await driver.attach(id, "scsi0", disk("vm-127-root-202301010000"), swapped);
@@ -213,7 +215,7 @@ test("a shutdown that hangs is set aside by the power cut, its lock included", (
     await driver.powerOn(id, 5);
     hardware.guest(127).obeys = false;
     const slow = connect().powerOff(id, { ...unforced, deadlineSeconds: 30 });
-    await sleep(100);
+    while (!machine.abortShutdown) await sleep(10);
     assert.equal(await driver.powerOff(id, { ...forced, graceful: false }), "forced");
     assert.equal(machine.running, undefined);
     assert.equal(await slow, "forced", "it did not go off in order");

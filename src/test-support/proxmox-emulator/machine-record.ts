@@ -17,8 +17,8 @@ export interface MachineRecord {
   readonly removing: Set<string>;
   readonly snapshots: Map<string, ReadonlyMap<string, string>>;
   running: RunningMachine | undefined;
-  /** Managed by HA: what is wished, and where it goes at the next start. */
-  ha: { state: string; moveTo?: string } | undefined;
+  /** Managed by HA: what is wished, where it goes at the next start, whether the manager is held up for now. */
+  ha: { state: string; moveTo?: string; isHeldUp?: boolean } | undefined;
   /** The end of the last operation that holds the lock file. */
   fileLock: Promise<void>;
   /** Ends a shutdown that hangs. */

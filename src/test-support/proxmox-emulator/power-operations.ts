@@ -96,6 +96,7 @@ function haRound(world: World, machine: MachineRecord): void {
   setTimeout(async () => {
     const { ha } = machine;
     if (!ha || world.machines.get(machine.vmid) !== machine) return;
+    if (ha.isHeldUp) return haRound(world, machine);
     if (ha.state === "stopped" && machine.running) await shutDown(world, machine, 1, true);
     if (ha.state !== "started" || machine.running) return;
     if (ha.moveTo !== undefined) machine.node = ha.moveTo;
