@@ -26,6 +26,8 @@ const state: DesiredVolume = {
 };
 const version = (path: string, number: number) => sha256(`${path} ${number}`);
 
+const beforeAnything = new Set(["take-lease", "list", "lease", "snapshots"]);
+
 async function deployed(...given: Parameters<typeof smallCentre>): Promise<SmallCentre> {
   const centre = smallCentre(...given);
   const outcome = await centre.deploy();
@@ -140,6 +142,53 @@ describe("a deployment", () => {
     assert.equal(centre.world.images.get(imageIn(centre.machine("web"), "scsi0")!)?.content[0], version("web", 3));
   });
 
+  test("goes back to the last root that worked, over one that was never seen to", async () => {
+    const centre = await deployed({ web: { volumes: [state] } });
+    centre.change("web", { systemHash: version("web", 2) });
+    centre.behave(version("web", 2), { passesChecks: false });
+    const faultAt = (_: number, verb: string) => (verb === "check" ? "die-before" : undefined);
+    const dying = executePlan(await centre.plan(), centre.hands("dying", faultAt));
+    await centre.wait(Promise.race([dying, centre.world.clock.sleep(600)]));
+    centre.change("web", { systemHash: version("web", 3) });
+    centre.behave(version("web", 3), { passesChecks: false });
+    assert.equal((await centre.deploy()).result, "rolled-back");
+    assert.equal(imageIn(centre.machine("web"), "scsi0"), "web-root-202611250600");
+    const { content } = centre.world.images.get("web-state")!;
+    assert.deepEqual(content.slice(1), [version("web", 1), version("web", 1)]);
+  });
+
+  test("is not disturbed by any one answer that is lost, or comes late", async () => {
+    for (const fault of ["lose-answer", "unreachable", "busy", "twice", "slow"] as const) {
+      for (let number = 0, calls = 1; number < calls; number++) {
+        const centre = smallCentre({ web: { volumes: [state] } });
+        const seen = await centre.plan();
+        calls = 0;
+        const faultAt = (count: number, verb: string) => {
+          calls = count + 1;
+          // Whoever cannot get the lease, or look at the world, has not begun.
+          return count === number && !beforeAnything.has(verb) ? fault : undefined;
+        };
+        const outcome = await centre.execute(seen, centre.hands("unlucky", faultAt));
+        assert.equal(outcome.result, "done", `${fault} of call ${number}: ${JSON.stringify(outcome)}`);
+      }
+    }
+  });
+
+  test("leaves a machine alone that somebody has changed while others were deployed", async () => {
+    const centre = await deployed({ first: {}, later: { wave: 2 } });
+    for (const path of ["first", "later"]) centre.change(path, { systemHash: version(path, 2) });
+    centre.world.watchers.push(({ verb }) => {
+      if (verb === "booted") centre.machine("later").version = "changed by hand";
+    });
+    const outcome = await centre.deploy();
+    assert.deepEqual(
+      outcome.machines.map(({ result }) => result),
+      ["done", "held"],
+    );
+    assert.match(outcome.machines[1]!.reasons.join(), /its configuration was changed/);
+    assert.equal(outcome.result, "partly-done");
+  });
+
   test("counts a peer that was left on a root nobody has seen work as down", async () => {
     const centre = await deployed({ a: { group: "dns" }, b: { group: "dns" } });
     for (const path of ["a", "b"]) centre.change(path, { systemHash: version(path, 2) });
@@ -252,7 +301,7 @@ describe("a deployment", () => {
       after: ["1"],
       deadlineSeconds: 9,
     };
-    const centre = await deployed({ balancer: {}, web: { drain: [hook], wave: 2 } });
+    const centre = await deployed({ balancer: {}, web: { drain: [hook] } });
     centre.change("web", { systemHash: version("web", 2) });
     centre.change("balancer", { systemHash: version("balancer", 2) });
     assert.equal((await centre.deploy()).result, "done");
