@@ -148,19 +148,17 @@ function verbs(world: World, { holder }: Actor) {
     clone: (source: { image: ImageName; snapshot?: string }, name: ImageName, about: ImageAbout) => {
       const { size, content, snapshots } = image(world, source.image);
       const then = source.snapshot === undefined ? content : snapshots.get(source.snapshot);
-      if (!then) throw failure("no-snapshot", `${source.image} has no snapshot ${source.snapshot}`);
       mustBeFree(name);
+      if (!then) throw failure("no-snapshot", `${source.image} has no snapshot ${source.snapshot}`);
       images.set(name, { size, about: written(about), parent: source, content: then, snapshots: new Map() });
     },
     rename: (from: ImageName, to: ImageName) => {
       const found = ours(from);
       mustBeFree(to);
+      if (childrenOf(from).length > 0) throw failure("image-has-children", `${from} has clones`);
       mustBeClosed(from);
       images.delete(from);
       images.set(to, found);
-      for (const [name, one] of images) {
-        if (one.parent?.image === from) images.set(name, { ...one, parent: { ...one.parent, image: to } });
-      }
     },
     describe: (name: ImageName, about: ImageAbout) => void images.set(name, { ...ours(name), about: written(about) }),
     adopt: (name: ImageName, about: ImageAbout) =>
