@@ -83,7 +83,12 @@ describe("both ways to speak RBD do the same", () => {
           signal,
         });
         assert.deepEqual(await exported(child.image), model);
-        for (const { image } of [base, child]) await cluster.run("rbd", ["object-map", "check", `${pool}/${image}`]);
+        // The check says nothing, but marks a map that is wrong.
+        for (const { image } of [base, child]) {
+          await cluster.run("rbd", ["object-map", "check", "--no-progress", `${pool}/${image}`]);
+          const info = await cluster.run("rbd", ["info", "--format", "json", `${pool}/${image}`]);
+          assert.deepEqual((JSON.parse(info) as { flags: string[] }).flags, [], image);
+        }
         // What is written goes with the image.
         const [found] = await rbd.images(pool, [child.image, "absent"]);
         assert.deepEqual(found, {
