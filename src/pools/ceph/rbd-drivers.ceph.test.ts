@@ -11,7 +11,7 @@ import { rbdHelper } from "./rbd-helper.ts";
 import { cephRunner } from "./run-ceph.ts";
 
 const pool = "rbd";
-const size = 3 * objectBytes + 8192;
+const size = 9 * objectBytes + 8192;
 const { signal } = new AbortController();
 
 describe("both ways to speak RBD do the same", () => {
@@ -66,6 +66,9 @@ describe("both ways to speak RBD do the same", () => {
         put(objectBytes - 4096, 4096, 4);
         put(2 * objectBytes + 4096, 12288, 5);
         put(2 * objectBytes + 40960, 4096, 6);
+        // Objects that are no neighbours: their marks in the object map are set one by one.
+        put(5 * objectBytes, 4096, 7);
+        put(7 * objectBytes + 8192, 4096, 8);
         await rbd.write(child, {
           size,
           snapshot: "done",
@@ -78,6 +81,8 @@ describe("both ways to speak RBD do the same", () => {
           fresh: [
             { start: 2 * objectBytes + 4096, length: 12288 },
             { start: 2 * objectBytes + 40960, length: 4096 },
+            { start: 5 * objectBytes, length: 4096 },
+            { start: 7 * objectBytes + 8192, length: 4096 },
           ],
           read,
           signal,

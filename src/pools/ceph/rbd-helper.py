@@ -318,13 +318,15 @@ def note_objects(context, image, numbers):
     the map is read by who takes it (src/cls/rbd/cls_rbd.cc, object_map_update: first, last + 1, state, no condition)."""
     if not image.features() & rbd.RBD_FEATURE_OBJECT_MAP:
         return
-    operation = context.create_write_op()
     for first, last in runs(sorted(numbers)):
-        operation.execute("rbd", "object_map_update", struct.pack("<QQBB", first, last + 1, OBJECT_EXISTS, 0))
-    try:
-        context.operate_write_op(operation, "rbd_object_map." + image.id())
-    finally:
-        context.release_write_op(operation)
+        # One operation each: within one, a method does not see what those before it have written, and all but one of
+        # them would be lost.
+        operation = context.create_write_op()
+        try:
+            operation.execute("rbd", "object_map_update", struct.pack("<QQBB", first, last + 1, OBJECT_EXISTS, 0))
+            context.operate_write_op(operation, "rbd_object_map." + image.id())
+        finally:
+            context.release_write_op(operation)
 
 
 def runs(numbers):
