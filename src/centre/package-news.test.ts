@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -165,6 +165,15 @@ describe("a package's changelog", () => {
     assert.equal(await read(twice, folderLink, base), changelog);
     assert.equal(await read(fileLink, base), changelog);
     assert.equal(await read(within), "within");
+  });
+
+  it("is unpacked once for all who ask", async () => {
+    const one = await made("often", [file("/usr/share/doc/often/changelog.gz", gzipSync("often"))]);
+    const reader = changelogReader(elsewhere);
+    const read = () => reader(one, () => undefined);
+    assert.equal(await read(), "often");
+    truncateSync(store.segmentDataPath(one.sha256), 0);
+    assert.equal(await read(), "often");
   });
 
   it("that leads nowhere, in circles or to endless text is refused", async () => {

@@ -28,18 +28,42 @@ export function changelogReader(session: BuildSession): ReadChangelog {
     tables.set(archive.sha256, table);
     return table;
   };
+  const texts = recentTexts();
   return async (archive, sibling) => {
     let current = archive;
     for (let hop = 0; hop <= maximumHops; hop++) {
       const table = await tableOf(current);
       const found = findChangelog(table, current.name);
       if (found === undefined) break;
-      if (typeof found !== "string") return textOf(readSegmentFile(session.store, table.id, found), found.path);
+      if (typeof found !== "string") {
+        const read = () => textOf(readSegmentFile(session.store, table.id, found), found.path);
+        return texts(`${table.id} ${found.path}`, read);
+      }
       const next = sibling(found);
       if (next === undefined) throw noChangelog(archive, `it is in ${found}, which is not at hand`);
       current = next;
     }
     throw noChangelog(archive, "its archive has none");
+  };
+}
+
+/** Characters that are kept: machines of a centre ask for the same few changelogs one after the other. */
+const mostKept = 64 * 2 ** 20;
+
+/** Keeps what was read last, up to a bound. */
+function recentTexts(): (key: string, read: () => string) => string {
+  const kept = new Map<string, string>();
+  let size = 0;
+  return (key, read) => {
+    const text = kept.get(key) ?? read();
+    size += kept.delete(key) ? 0 : text.length;
+    kept.set(key, text);
+    for (const [oldest, { length }] of kept) {
+      if (size <= mostKept || oldest === key) break;
+      kept.delete(oldest);
+      size -= length;
+    }
+    return text;
   };
 }
 
