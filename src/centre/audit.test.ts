@@ -245,6 +245,9 @@ describe("an audit for one vulnerability", () => {
       "  without: without what it is in",
       "to plan them, after meso pull: meso plan old",
     ]);
+    const none = ["no machine runs a system that is known here"];
+    assert.deepEqual(renderCveAudit(await auditCve("CVE-2026-1001", [], await tools())), none);
+    assert.deepEqual(renderAudit(await audit([], await tools())), none);
     assert.match(renderCveAudit(await auditCve("CVE-2026-9999", machines, await tools()))[1]!, /mentions it/);
   });
 });

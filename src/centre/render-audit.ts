@@ -4,6 +4,7 @@ import type { CveAudit, CveFinding, MachineCve } from "./audit-cve.ts";
 
 /** An audit as lines of plain text: machines with the same updates waiting are told together. */
 export function renderAudit({ machines, suites }: Audit): string[] {
+  if (machines.length === 0) return [noMachine];
   const waiting = machines.filter(({ updates }) => updates.length > 0);
   const channel = suites.map(({ suite, date }) => `${suite} of ${date.slice(0, 10)}`).join(", ");
   const groups = Map.groupBy(waiting, ({ updates }) => JSON.stringify(updates.map(updateKey)));
@@ -17,13 +18,14 @@ export function renderAudit({ machines, suites }: Audit): string[] {
 
 /** What is known of one vulnerability, machine by machine, the affected ones first. */
 export function renderCveAudit({ cve, sources, machines }: CveAudit): string[] {
+  if (machines.length === 0) return [noMachine];
   const counts = statuses.flatMap((status) => {
     const number = machines.filter((one) => one.status === status).length;
     return number === 0 ? [] : [`${number} ${statusWords[status]}`];
   });
   const unread = new Set(machines.flatMap((one) => one.unread));
   const lines = [
-    `${cve}: ${counts.join(", ") || "no machine"}`,
+    `${cve}: ${counts.join(", ")}`,
     ...(sources.length > 0
       ? []
       : [
@@ -35,6 +37,8 @@ export function renderCveAudit({ cve, sources, machines }: CveAudit): string[] {
   ];
   return lines.map(printable);
 }
+
+const noMachine = "no machine runs a system that is known here";
 
 const statuses = ["affected", "unknown", "fixed", "not-installed"] as const;
 const statusWords: Readonly<Record<MachineCve["status"], string>> = {
