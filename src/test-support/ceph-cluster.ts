@@ -179,6 +179,8 @@ function configurationText(folder: string, cluster: string, monitor: string, opt
     },
     osd: {
       osd_data: `${folder}/osd`,
+      // Without one it does not answer `ceph tell` either; the path of a Unix socket ends at 107 bytes.
+      admin_socket: folder.length < 90 ? `${folder}/run/osd` : "",
       osd_max_scrubs: 0,
       osd_client_watch_timeout: options.watchSeconds ?? 30,
       osd_mclock_skip_benchmark: true,

@@ -6,9 +6,6 @@ import type { CephSettings } from "./settings.ts";
 
 export const openForTest = (settings: unknown) => openCephPool(settings as CephSettings);
 
-/** Seconds until the cluster has forgotten a client that was killed: short, as tests wait for it. */
-export const watchSeconds = 5;
-
 export const suiteOptions: SuiteOptions = {
   kills: 4,
   forgetsAfter: 30_000,
@@ -16,8 +13,11 @@ export const suiteOptions: SuiteOptions = {
   overheadPerImage: 64 << 10,
 };
 
-/** One cluster for all tests of a file, and for each of them pools of its own in it. */
-export function sharedCluster() {
+/**
+ * One cluster for all tests of a file, and for each of them pools of its own in it. It forgets a client that was killed
+ * after `watchSeconds`: soon, as tests wait for it.
+ */
+export function sharedCluster(watchSeconds = 5) {
   let cluster: Promise<CephCluster> | undefined;
   let pools = 0;
   const start = (): Promise<CephCluster> => {

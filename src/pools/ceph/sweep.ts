@@ -57,9 +57,14 @@ async function removeAbandoned(rbd: RbdDriver, spec: ImageSpec): Promise<boolean
   for (;;) {
     try {
       const [image] = await rbd.images(spec.pool, [spec.image]);
-      if (!image || (await rbd.children(spec)).length > 0) return false;
-      await rbd.breakLocks(spec);
-      await removeRemains(rbd, spec, image);
+      if (image && (await rbd.children(spec)).length > 0) return false;
+      if (image) {
+        await rbd.breakLocks(spec);
+        await removeRemains(rbd, spec, image);
+      } else {
+        // Killed before its parent knew of it, a clone may outlive that and cannot be opened any more.
+        await rbd.remove(spec);
+      }
       if (!(await rbd.names(spec.pool)).includes(spec.image)) return true;
     } catch (error) {
       if (isRefusal(error, errnos.missing)) return false;

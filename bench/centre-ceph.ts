@@ -1,0 +1,186 @@
+// npm run bench -- ceph: what it costs to build a centre of 94 machines and to publish it to a real Ceph cluster on
+// loopback. Nothing here is asserted: the numbers are for docs/performance.md.
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { formatBytes } from "../src/base/progress.ts";
+import { buildImages, prepareSystems } from "../src/build/build-systems.ts";
+import type { DiskImage } from "../src/build/disk-image.ts";
+import { fetchSegments } from "../src/build/fetch-archives.ts";
+import { allPackages, type ResolvedSystem } from "../src/build/prepare.ts";
+import type { BuildSession } from "../src/build/session.ts";
+import { changedBlocks } from "../src/image/output/recipe-identity.ts";
+import type { ImageAbout } from "../src/pools/about.ts";
+import { openCephPool } from "../src/pools/ceph/ceph-pool.ts";
+import type { Pool } from "../src/pools/pool.ts";
+import { openStore } from "../src/store/store.ts";
+import { startCephCluster } from "../src/test-support/ceph-cluster.ts";
+import { testCacheFolder, testSession } from "../src/test-support/test-session.ts";
+import { table } from "./measure.ts";
+import { syntheticCentre } from "./synthetic-centre.ts";
+import { withUpdatedPackage } from "./update-package.ts";
+
+type Systems = ReadonlyMap<string, ResolvedSystem>;
+
+const identities = new Map<string, string>();
+const library = { name: "libssl3t64", file: "usr/share/doc/libssl3t64/copyright" };
+const session = ownSession();
+const { store } = session;
+const systems = await prepareSystems(session, syntheticCentre());
+const archives = new Map([...systems.values()].flatMap(allPackages).map((one) => [one.sha256, one]));
+const segments = await fetchSegments(session, [...archives.values()]);
+const updated = withUpdatedPackage(session, systems, library);
+console.log(`${cpus()[0]?.model.trim()}, ${availableParallelism()} processors, Node ${process.version}`);
+console.log(`${systems.size} machines, ${archives.size} archives\n`);
+
+const cluster = await startCephCluster({
+  pools: ["rbd", "single", "import"],
+  size: 100,
+  parent: existsSync("/dev/shm") ? "/dev/shm" : tmpdir(),
+});
+const pool = poolNamed("rbd");
+const rows: string[][] = [];
+try {
+  // What depends on the whole set of packages is kept, as it would be where the centre was built before.
+  for await (const { image } of buildImages(session, wanted(systems))) void image;
+  forgetImages();
+  const first = await row("all built and published for the first time", "< 30 s", () => publishAll(systems, 1));
+  const union = first.shared;
+  await row("one rbd import of what they share, in one piece", "", () => importUnion(union));
+  forgetImages();
+  await row(`the same after an update of ${library.name}`, "< 20 s", () => publishAll(updated, 2));
+  await row("published again, nothing changed", "", () => publishAll(updated, 2));
+  await row("all listed", "", () => pool.list());
+  console.log(table(["what", "wall s", "to the OSD", "shared", "own", "aim"], rows));
+  console.log(`\n${await oneMachine()}`);
+} finally {
+  await cluster.stop();
+}
+
+interface Published {
+  readonly shared: number;
+  readonly own: number;
+}
+
+async function row(what: string, aim: string, work: () => Promise<unknown>): Promise<Published> {
+  const before = await bytesToOsd();
+  const started = performance.now();
+  const result = (await work()) as Partial<Published> | undefined;
+  const seconds = (performance.now() - started) / 1000;
+  const moved = (await bytesToOsd()) - before;
+  const { shared = 0, own = 0 } = result ?? {};
+  rows.push([what, seconds.toFixed(2), formatBytes(moved), formatBytes(shared), formatBytes(own), aim]);
+  return { shared, own };
+}
+
+/** Builds all, and publishes each as soon as it is there while the next ones are built. */
+async function publishAll(some: Systems, version: number): Promise<Published> {
+  let [shared, own] = [0, 0];
+  const publishing = new Set<Promise<void>>();
+  for await (const { key, image } of buildImages(session, wanted(some))) {
+    const one: Promise<void> = publish(pool, key, image, version)
+      .then((report) => {
+        shared += report.sharedBytes;
+        own += report.ownBytes;
+      })
+      .finally(() => publishing.delete(one));
+    publishing.add(one);
+    if (publishing.size >= 2) await Promise.race(publishing);
+  }
+  await Promise.all(publishing);
+  return { shared, own };
+}
+
+function publish(into: Pool, machine: string, image: DiskImage, version: number) {
+  const stamp = `20250101000${version}`;
+  const about: ImageAbout = {
+    ...{ formatVersion: 1, centre: "synthetic", machine, role: "published", stamp },
+    system: {
+      systemHash: image.imageHash,
+      imageHash: image.imageHash,
+      lockHash: image.imageHash,
+      builder: "bench",
+      publishedAt: 1,
+    },
+  };
+  const name = `VMroot_${machine.replaceAll("/", "-")}_${stamp}`;
+  return into.publish([{ name, recipe: image.recipe, about }], { files: store, identify, signal: session.signal });
+}
+
+/** One machine alone, its first image and that after the update: what moves, by the OSD's own count. */
+async function oneMachine(): Promise<string> {
+  const [machine] = systems.keys();
+  const single = poolNamed("single");
+  const [before, after] = [await imageOf(systems, machine!), await imageOf(updated, machine!)];
+  await publish(single, machine!, before, 1);
+  const start = await bytesToOsd();
+  const report = await publish(single, machine!, after, 2);
+  const moved = (await bytesToOsd()) - start;
+  const changed = changedBlocks(before.recipe, after.recipe, identify).blocks * 4096;
+  const literal = after.recipe.extents.reduce((sum, one) => sum + (one.source.kind === "bytes" ? one.length : 0), 0);
+  return [
+    `${machine} alone, after the update: ${formatBytes(moved)} went to the OSD`,
+    `(shared ${formatBytes(report.sharedBytes)}, own ${formatBytes(report.ownBytes)});`,
+    `${formatBytes(changed)} of blocks changed, ${formatBytes(literal)} are the machine's own,`,
+    `the whole image has ${formatBytes(after.dataBytes)}: ${(after.dataBytes / moved).toFixed(1)} times as much`,
+  ].join(" ");
+}
+
+async function imageOf(some: Systems, machine: string): Promise<DiskImage> {
+  for await (const { image } of buildImages(session, wanted(new Map([[machine, some.get(machine)!]])))) return image;
+  throw new Error(`${machine} was not built`);
+}
+
+/** As many bytes as the base holds, of the same segments, imported as one file without holes. */
+async function importUnion(bytes: number): Promise<void> {
+  const file = join(store.directory, "union");
+  const output = openSync(file, "w");
+  let written = 0;
+  for (const id of segments.keys()) {
+    if (written >= bytes) break;
+    written += writeSync(output, readFileSync(store.segmentDataPath(id)));
+  }
+  closeSync(output);
+  const started = performance.now();
+  await cluster.run("rbd", ["import", "--no-progress", file, "import/union"]);
+  const seconds = (performance.now() - started) / 1000;
+  console.log(`rbd import of ${formatBytes(written)}: ${seconds.toFixed(2)} s\n`);
+  rmSync(file);
+}
+
+/** Data of client operations that write, by the OSD's counter. */
+async function bytesToOsd(): Promise<number> {
+  const counters = JSON.parse(await cluster.run("ceph", ["tell", "osd.0", "perf", "dump"])) as {
+    osd: { op_in_bytes: number };
+  };
+  return counters.osd.op_in_bytes;
+}
+
+function poolNamed(name: string): Pool {
+  return openCephPool({ pool: name, machinePool: name, user: "admin", configuration: cluster.configuration });
+}
+
+function wanted(some: Systems) {
+  return new Map([...some].map(([key, prepared]) => [key, { prepared }]));
+}
+
+function identify(segment: string): string {
+  const known = identities.get(segment) ?? store.readSegmentTable(segment).dataSha256;
+  identities.set(segment, known);
+  return known;
+}
+
+function forgetImages(): void {
+  rmSync(join(store.directory, "cache", "recipes"), { recursive: true, force: true });
+}
+
+/** A session that shares archives and segments with the tests' own store, but nothing that was made of them. */
+function ownSession(): BuildSession {
+  const shared = testSession();
+  const folder = mkdtempSync(join(testCacheFolder(), "bench-ceph-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  for (const part of ["archives", "indices", "segments"]) {
+    symlinkSync(join(shared.store.directory, part), join(folder, part));
+  }
+  return { ...shared, store: openStore(folder) };
+}
