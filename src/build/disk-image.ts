@@ -19,7 +19,7 @@ import { efiFiles, grubAhead, grubImages } from "./boot-parts.ts";
 import { type RealisedSystem, realiseSystem } from "./compose.ts";
 import { rememberComposedFacts } from "./composed-facts.ts";
 import type { ResolvedSystem } from "./prepare.ts";
-import { decodeRecipe, encodeRecipe } from "./recipe-file.ts";
+import { decodeImage, encodeImage, packRecipe } from "./recipe-file.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
 
@@ -79,16 +79,22 @@ async function makeDiskImage(
 ): Promise<DiskImage> {
   const system = await realiseSystem(session, prepared, [grubAhead(session, prepared)]);
   rememberComposedFacts(session, system);
-  const image = await stage(
+  const { image, packed } = await stage(
     session,
     "lay out",
-    async () => ({ key, ...(await layOutDisk(session, system, size)) }),
-    ({ recipe, dataBytes }) => `${recipe.extents.length} extents, ${formatBytes(dataBytes)} of ${formatBytes(size)}`,
+    async () => {
+      const recipe = await layOutRecipe(session, system, size);
+      const packed = packRecipe(recipe);
+      packed.catch(() => {}); // Met below; until then it is nobody's.
+      return { image: { key, ...aboutImage(session, system, recipe) }, packed };
+    },
+    ({ image: { recipe, dataBytes } }) =>
+      `${recipe.extents.length} extents, ${formatBytes(dataBytes)} of ${formatBytes(size)}`,
   );
   const file = keptFile(session, key);
   mkdirSync(dirname(file), { recursive: true });
   const aside = session.store.temporaryPath();
-  writeFileSync(aside, encodeRecipe(image));
+  writeFileSync(aside, encodeImage(image, await packed));
   renameSync(aside, file);
   return image;
 }
@@ -97,7 +103,7 @@ async function makeDiskImage(
 export function keptDiskImage(session: BuildSession, key: string): DiskImage | undefined {
   const file = keptFile(session, key);
   if (!existsSync(file)) return undefined;
-  const decoded = decodeRecipe(readFileSync(file));
+  const decoded = decodeImage(readFileSync(file));
   if (!decoded) return undefined;
   const ends = new Map<string, number>();
   for (const { length, source } of decoded.recipe.extents) {
@@ -116,6 +122,10 @@ export async function layOutDisk(
   system: RealisedSystem,
   size: number = diskLayout.defaultSize,
 ): Promise<Omit<DiskImage, "key">> {
+  return aboutImage(session, system, await layOutRecipe(session, system, size));
+}
+
+async function layOutRecipe(session: BuildSession, system: RealisedSystem, size: number): Promise<DiskRecipe> {
   const { manifest } = system.prepared;
   const root = manifest.fileSystems.find(({ mountPoint }) => mountPoint === "/");
   assert(root, "a lowered system has a root file system");
@@ -124,7 +134,7 @@ export async function layOutDisk(
   // On this processor, while another expands the modules of the initrd.
   const rootRecipe = rootFileSystem(session, system, root, rootPartitionBytes(size));
   const [efi, grub] = await begun;
-  const recipe = buildDisk({
+  return buildDisk({
     size,
     architecture: manifest.architecture,
     root: rootRecipe,
@@ -137,6 +147,9 @@ export async function layOutDisk(
     }),
     ...(grub ? { grub } : {}),
   });
+}
+
+function aboutImage(session: BuildSession, system: RealisedSystem, recipe: DiskRecipe): Omit<DiskImage, "key"> {
   const dataBytes = recipe.extents.reduce((sum, extent) => sum + extent.length, 0);
   const imageHash = recipeHash(recipe, (id) => tableOf(session, system, id).dataSha256);
   return { recipe, imageHash, files: system.tree.size, dataBytes };

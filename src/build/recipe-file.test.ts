@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diskRecipe } from "../image/extent.ts";
-import { decodeRecipe, encodeRecipe } from "./recipe-file.ts";
+import { decodeImage, encodeImage, packRecipe } from "./recipe-file.ts";
 
 const image = {
   recipe: diskRecipe(1 << 20, [
@@ -15,19 +15,21 @@ const image = {
   dataBytes: 82_293,
 };
 
+const encoded = Buffer.from(encodeImage(image, await packRecipe(image.recipe)));
+
 test("an image comes back from its file as it was", () => {
-  assert.deepEqual(decodeRecipe(Buffer.from(encodeRecipe(image))), image);
+  assert.deepEqual(decodeImage(encoded), image);
 });
 
 test("a file that is not whole, or has a bit of another value, is none", () => {
-  const file = Buffer.from(encodeRecipe(image));
-  for (let length = 0; length < file.length; length++) assert.equal(decodeRecipe(file.subarray(0, length)), undefined);
+  const file = encoded;
+  for (let length = 0; length < file.length; length++) assert.equal(decodeImage(file.subarray(0, length)), undefined);
   for (let at = 0; at < file.length; at++) {
     const spoiled = Buffer.from(file);
     spoiled[at]! ^= 0x10;
     // zstd's frame header has bits that mean nothing: then all is as it was.
-    const decoded = decodeRecipe(spoiled);
+    const decoded = decodeImage(spoiled);
     if (decoded !== undefined) assert.deepEqual(decoded, image, `byte ${at}`);
   }
-  assert.equal(decodeRecipe(Buffer.from("no recipe at all")), undefined);
+  assert.equal(decodeImage(Buffer.from("no recipe at all")), undefined);
 });

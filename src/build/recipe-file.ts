@@ -1,17 +1,28 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { type DiskRange, diskRecipe, type Extent } from "../image/extent.ts";
+import { promisify } from "node:util";
+import { constants, crc32, type ZstdOptions, zstdCompress, zstdDecompressSync } from "node:zlib";
+import { type DiskRange, type DiskRecipe, diskRecipe, type Extent } from "../image/extent.ts";
 import type { DiskImage } from "./disk-image.ts";
 
 /**
- * A disk image as one file: a line of JSON with a table of extents, then the literal bytes one after another, compressed
- * with a checksum behind their length. Literal bytes are blocks of metadata, of which a twentieth is left: to compress
- * them costs less than to write them.
+ * A disk image as one file: a line of JSON about it behind a checksum, then its recipe, compressed. `packed` may be begun as soon as there
+ * is a recipe: another processor compresses it meanwhile.
  */
-export function encodeRecipe(image: Omit<DiskImage, "key">): Uint8Array {
+export function encodeImage(image: Omit<DiskImage, "key">, packed: Uint8Array): Uint8Array {
+  const { imageHash, files, dataBytes } = image;
+  const about = JSON.stringify({ version: 3, imageHash, files, dataBytes });
+  return Buffer.concat([Buffer.from(`${crc32(about)} ${about}\n`), packed]);
+}
+
+/**
+ * A line of JSON with a table of extents, then the literal bytes one after another, compressed with a checksum behind
+ * their length. Literal bytes are blocks of metadata, of which a twentieth is left: to compress them costs less than to
+ * write them.
+ */
+export async function packRecipe(recipe: DiskRecipe): Promise<Uint8Array> {
   const segments = new Map<string, number>();
   const pieces: Uint8Array[] = [];
   let position = 0;
-  const rows = image.recipe.extents.map(({ start, length, source }) => {
+  const rows = recipe.extents.map(({ start, length, source }) => {
     if (source.kind === "segment") {
       if (!segments.has(source.segment)) segments.set(source.segment, segments.size);
       return [start, length, segments.get(source.segment)!, source.offset];
@@ -20,43 +31,33 @@ export function encodeRecipe(image: Omit<DiskImage, "key">): Uint8Array {
     position += length;
     return [start, length, -1, position - length];
   });
-  const { imageHash, files, dataBytes, recipe } = image;
-  const head = {
-    version: 3,
-    imageHash,
-    files,
-    dataBytes,
-    size: recipe.size,
-    free: recipe.free,
-    segments: [...segments.keys()],
-    rows,
-  };
+  const head = { size: recipe.size, free: recipe.free, segments: [...segments.keys()], rows };
   const body = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...pieces]);
   const length = Buffer.alloc(lengthBytes);
   length.writeBigUInt64LE(BigInt(body.length));
   const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
-  return Buffer.concat([
-    length,
-    zstdCompressSync(body, { params: { [ZSTD_c_compressionLevel]: 1, [ZSTD_c_checksumFlag]: 1 } }),
-  ]);
+  const params = { [ZSTD_c_compressionLevel]: 1, [ZSTD_c_checksumFlag]: 1 };
+  return Buffer.concat([length, await compress(body, { params, chunkSize: 1 << 20 })]);
 }
 
+const compress = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress);
+
 /** Undefined for a file that is not whole or not of this version: the image is then laid out anew. */
-export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
-  const body = expanded(file);
+export function decodeImage(file: Buffer): Omit<DiskImage, "key"> | undefined {
+  const end = file.indexOf(0x0a);
+  const body = end < 0 ? undefined : expanded(file.subarray(end + 1));
   if (body === undefined) return undefined;
+  const [, checksum, text = ""] = /^(\d+) (.*)$/.exec(file.subarray(0, end).toString()) ?? [];
+  if (checksum !== String(crc32(text))) return undefined;
+  const about = JSON.parse(text) as Omit<DiskImage, "key" | "recipe"> & { version: number };
+  if (about.version !== 3) return undefined;
   const lineEnd = body.indexOf(0x0a);
   const head = JSON.parse(body.subarray(0, lineEnd).toString()) as {
-    version: number;
-    imageHash: string;
-    files: number;
-    dataBytes: number;
     size: number;
     free?: DiskRange[];
     segments: string[];
     rows: [number, number, number, number][];
   };
-  if (head.version !== 3) return undefined;
   const literals = body.subarray(lineEnd + 1);
   const extents = head.rows.map(
     ([start, length, segment, offset]): Extent => ({
@@ -68,8 +69,8 @@ export function decodeRecipe(file: Buffer): Omit<DiskImage, "key"> | undefined {
           : { kind: "segment", segment: head.segments[segment]!, offset },
     }),
   );
-  const { imageHash, files, dataBytes, size, free } = head;
-  return { recipe: diskRecipe(size, extents, free), imageHash, files, dataBytes };
+  const { imageHash, files, dataBytes } = about;
+  return { recipe: diskRecipe(head.size, extents, head.free), imageHash, files, dataBytes };
 }
 
 const lengthBytes = 8;
