@@ -15,6 +15,11 @@ export interface Observation {
 export async function observeSystem(agent: GuestAgent, deadline: number): Promise<Observation> {
   const state = (await agent.exec(["systemctl", "is-system-running"], { deadline })).stdout.trim();
   if (state === "running") return {};
+  if (state === "maintenance") {
+    const read = ["journalctl", "--boot", "--priority=err", "--lines=5", "--output=cat", "--no-pager", "--quiet"];
+    const { stdout } = await agent.exec(read, { deadline });
+    return { reason: `systemd has given up and is in emergency mode${quoted(stdout)}`, isFinal: true };
+  }
   if (state !== "degraded") {
     const isStarting = state === "starting" || state === "initializing" || state === "";
     return { reason: `systemd says that it is ${state || "not there"}`, isStarting };

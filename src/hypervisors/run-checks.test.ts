@@ -90,6 +90,20 @@ test("a failed unit ends the wait early, with what it said", async () => {
   assert.equal(report.results.length, 3);
 });
 
+test("emergency mode is not waited for", async () => {
+  const agent = agentThat((command) => {
+    if (command.includes("is-system-running")) return { stdout: "maintenance\n", exitCode: 1 };
+    if (command.includes("journalctl"))
+      return "Timed out waiting for device /dev/sdb.\nDependency failed for /state.\n";
+    return undefined;
+  });
+  const { failed } = await runChecks(agent, [], { deadlineSeconds: 600 });
+  assert.match(
+    failed.join(),
+    /emergency mode; it said: Timed out waiting for device .* \| Dependency failed for \/state/,
+  );
+});
+
 test("a unit that is not there, and a failing command, at the deadline, which is stretched", async () => {
   const agent = agentThat((command, argv) =>
     command.includes("systemctl show") ? unit("inactive", "dead", "not-found") : running(command, argv),
