@@ -135,8 +135,11 @@ async function importMissing(
           },
         },
       ),
-    (tables) =>
-      `${archives} archives, ${entries} files, ${formatBytes(tables.reduce((sum, table) => sum + table.dataBytes, 0))}`,
+    (tables) => {
+      const imported = digestsOf(missing);
+      const bytes = tables.reduce((sum, { id, dataBytes }) => sum + (imported.has(id) ? dataBytes : 0), 0);
+      return `${archives} archives, ${entries} files, ${formatBytes(bytes)}`;
+    },
   );
 }
 
