@@ -1,5 +1,6 @@
 import { failure, MesoError } from "../base/error.ts";
 import { formatBytes, formatSeconds, type Report } from "../base/progress.ts";
+import { estimateBytes } from "../centre/estimate-bytes.ts";
 import { executePlan } from "../centre/execute.ts";
 import type { DeployEvent } from "../centre/hands.ts";
 import { measuredDurations, parseJournal } from "../centre/journal.ts";
@@ -118,11 +119,18 @@ export async function carryOut(context: CommandContext, work: CentreWork, plan: 
 /** Prints the plan for a person; with --json it is part of the result. */
 export async function showPlan(context: CommandContext, work: CentreWork, plan: Plan): Promise<void> {
   if (context.json) return;
-  const differences = await plannedDifferences(work, plan);
+  const { differences, estimate } = await planContents(work, plan);
   const rendered = new Map(
     [...differences].map(([path, { difference, news }]) => [path, renderDifference(difference, news, context)]),
   );
-  for (const line of renderPlan(plan, rendered, context)) context.print(line);
+  for (const line of renderPlan(plan, rendered, { ...context, estimate })) context.print(line);
+}
+
+/** What a plan means for the insides of machines, and for the pool. */
+export async function planContents({ session, centre, ...places }: CentreWork, plan: Plan) {
+  const differences = await plannedDifferences({ session, centre, ...places }, plan);
+  const running = [...differences.values()].map(({ before }) => before);
+  return { differences, estimate: await estimateBytes(session, plan, centre.prepared, running) };
 }
 
 /** The executor's events as progress: a step shows when it begins, and stays when it has ended. */

@@ -3,6 +3,7 @@ import { nearestHint } from "../base/nearest.ts";
 import { realiseSystem } from "../build/compose.ts";
 import { recallComposedFacts, rememberComposedFacts } from "../build/composed-facts.ts";
 import { describeSystem } from "../centre/describe-system.ts";
+import { generationsOf } from "../centre/generations.ts";
 import { lookAt } from "../centre/look.ts";
 import { type Observation, observe } from "../centre/observe.ts";
 import { descriptionName, type SystemDescription } from "../centre/system-description.ts";
@@ -17,8 +18,8 @@ export interface KnownSystem {
 }
 
 export const systemReferences =
-  "A system is named by MACHINE (what it runs), MACHINE@program (what the program says), MACHINE@STAMP (what was\n" +
-  "published then), or by the name of an image in the pool.";
+  "A system is named by MACHINE (what it runs), MACHINE@program (what the program says), MACHINE@N (a\n" +
+  "generation, by number or stamp), or by the name of an image in the pool.";
 
 /**
  * Finds systems by what people call them; looks at the world once, when the first of them needs it.
@@ -44,7 +45,10 @@ export function systemFinder(
     if (!machine) return published(work, imageCalled(observation, reference, work));
     const look = lookAt(observation, machine);
     if (which !== undefined) {
-      const image = [...look.roots, ...look.published].find(({ about }) => about.stamp === which);
+      const numbered = generationsOf(observation, machine).find(({ number }) => `${number}` === which)?.root;
+      const image = [...look.roots, ...look.published].find(
+        ({ name, about }) => name === numbered || about.stamp === which,
+      );
       if (image) return published(work, image);
       const stamps = [...new Set(look.published.map(({ about }) => about.stamp))];
       throw failure("no-generation", `${path} has no image of ${which}`, nearestHint(which, stamps));

@@ -8,6 +8,7 @@ import type { CentreWork } from "./centre-program.ts";
 import { declaredSystem, publishedSystem } from "./known-system.ts";
 
 export interface ToldDifference {
+  readonly before: SystemDescription;
   readonly difference: SystemDifference;
   /** What Debian's changelogs say of the packages that move. */
   readonly news: readonly PackageNews[];
@@ -33,7 +34,7 @@ export async function toldDifference(
 ): Promise<ToldDifference> {
   const difference = compareDescriptions(before, after);
   const packages = [...before.packages, ...after.packages];
-  return { difference, news: await packageNews(difference.packages, packages, readChangelog) };
+  return { before, difference, news: await packageNews(difference.packages, packages, readChangelog) };
 }
 
 /** Undefined where nothing ran before, nothing else will run, or nobody knows what did. */

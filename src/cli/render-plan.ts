@@ -1,11 +1,16 @@
-import { formatSeconds } from "../base/progress.ts";
+import { formatBytes, formatSeconds } from "../base/progress.ts";
+import type { WriteEstimate } from "../centre/estimate-bytes.ts";
 import type { MachineAction, MachinePlan, Plan, RootSummary } from "../centre/plan.ts";
 
 /** What differs between what a machine runs and what it will run, as lines; by path. */
 export type RenderedDifferences = ReadonlyMap<string, readonly string[]>;
 
 /** A plan as a person reads it: what happens to each machine, why, what it waits for, what changes inside. */
-export function renderPlan(plan: Plan, differences: RenderedDifferences, { verbose }: { verbose: boolean }): string[] {
+export function renderPlan(
+  plan: Plan,
+  differences: RenderedDifferences,
+  { verbose, estimate }: { readonly verbose: boolean; readonly estimate?: WriteEstimate },
+): string[] {
   const quiet = plan.machines.filter(isQuiet);
   const busy = plan.machines.filter((machine) => !isQuiet(machine));
   const order = plan.waves.flatMap(({ machines }) => machines);
@@ -23,6 +28,7 @@ export function renderPlan(plan: Plan, differences: RenderedDifferences, { verbo
     ...(quiet.length > 0
       ? [`= ${quiet.length === 1 ? "1 machine is" : `${quiet.length} machines are`} as declared`]
       : []),
+    ...(estimate && estimate.images > 0 ? [writes(estimate)] : []),
     summary(plan),
   ];
 }
@@ -114,6 +120,11 @@ function summary(plan: Plan): string {
     ...(stopped.length > 0 ? [`${count(stopped.length, "machine")} left alone`] : []),
   ];
   return `plan ${plan.hash.slice(0, 12)}: ${parts.join(", ")}`;
+}
+
+function writes({ shared, own, images, isKnown }: WriteEstimate): string {
+  const about = isKnown ? "" : "about ";
+  return `writes ${about}${formatBytes(shared)} that images share, ${formatBytes(own)} of ${count(images, "image")} alone`;
 }
 
 function count(number: number, word: string): string {

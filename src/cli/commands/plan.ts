@@ -3,7 +3,7 @@ import { changingMachines } from "../../centre/plan.ts";
 import { writePlan } from "../../centre/plan-file.ts";
 import { withPreparedCentre } from "../centre-program.ts";
 import { type Command, exitCodes } from "../command.ts";
-import { deployOptions, makePlan, showPlan } from "../deploy-command.ts";
+import { deployOptions, makePlan, planContents, showPlan } from "../deploy-command.ts";
 
 const { yes: _asksNothing, ...options } = deployOptions;
 
@@ -28,8 +28,11 @@ export const plan: Command = {
     withPreparedCentre(context, async (work) => {
       const made = await makePlan(context, work, {});
       if (typeof context.options.output === "string") writePlan(made, context.options.output);
-      if (context.json) context.print(JSON.stringify(made, undefined, 2));
-      else await showPlan(context, work, made);
+      if (context.json) {
+        const { differences, estimate } = await planContents(work, made);
+        const inside = [...differences].map(([machine, { difference, news }]) => ({ machine, difference, news }));
+        context.print(JSON.stringify({ plan: made, differences: inside, estimate }, undefined, 2));
+      } else await showPlan(context, work, made);
       if (changingMachines(made).length > 0) return exitCodes.success;
       const isStopped = made.machines.some(({ action }) => action === "foreign" || action === "blocked");
       return isStopped ? deployExitCodes.refused : deployExitCodes["nothing-to-do"];
