@@ -44,8 +44,11 @@ async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
   };
   const hardware = pretendHardware(folder);
   const emulator = await startProxmoxEmulator({ storages: { ceph: storageOf(pool) }, hardware });
+  const token = emulator.makeToken({ privilegeSeparation: false });
+  /** Plans, outcomes, events, and what the pool was told: none of it may hold the token. */
+  const said: unknown[] = [];
   const hypervisor = proxmoxDriver({
-    ...{ urls: emulator.urls, token: emulator.makeToken({ privilegeSeparation: false }), parallelPerNode: 2 },
+    ...{ urls: emulator.urls, token, parallelPerNode: 2 },
     ...{ certificateAuthority: emulator.certificateAuthority, pauses: { first: 0.01, longest: 0.1 } },
   });
   let good: ReadonlySet<string> | undefined;
@@ -59,7 +62,7 @@ async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
   };
   const signal = new AbortController().signal;
   const hands: Hands = {
-    ...{ pool, hypervisor, clock, signal, holder: "a test", report: () => {} },
+    ...{ pool, hypervisor, clock, signal, holder: "a test", report: (event) => said.push(event) },
     publish: (requests) =>
       pool.publish(
         requests.map(({ machine, image, stamp }) => ({
@@ -97,11 +100,17 @@ async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
     minutes += 60;
     const desired = centreOf(machine);
     const observation = await observe(pool, hypervisor, desired);
-    const outcome = await executePlan(planDeployment(desired, observation, { now: clock.now() }), hands);
+    const plan = planDeployment(desired, observation, { now: clock.now() });
+    const outcome = await executePlan(plan, hands);
+    said.push(plan, outcome);
     return [outcome.result, ...outcome.reasons, ...outcome.machines.flatMap(({ reasons }) => reasons)].join("\n");
   };
   try {
     await body({ emulator, hardware, pool, deploy, prune, passes: setGood });
+    said.push(await pool.journal(), await pool.list(), hypervisor.title);
+    const text = JSON.stringify(said);
+    const value = token.slice(token.indexOf("=") + 1);
+    assert.ok(value.length >= 32 && !text.includes(value), "nothing secret in plans, journals, events and outcomes");
   } finally {
     hypervisor.close();
     await emulator.close();
