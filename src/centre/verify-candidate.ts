@@ -7,7 +7,7 @@ import type { MachineSpec } from "../hypervisors/hypervisor.ts";
 import { keepEvidence } from "../hypervisors/keep-evidence.ts";
 import { rbdSource } from "../hypervisors/qemu-host-start.ts";
 import { type CheckReport, type CheckResult, runChecks } from "../hypervisors/run-checks.ts";
-import { bootFailure } from "../hypervisors/serial-console.ts";
+import { bootFailure, lastLines } from "../hypervisors/serial-console.ts";
 import { type Machine, type MachineDisk, startMachine } from "../hypervisors/start-machine.ts";
 import type { Verdict } from "../pools/about.ts";
 import type { DiskLocation } from "../pools/pool.ts";
@@ -152,7 +152,10 @@ async function lookAt(machine: Machine, trial: CandidateTrial, signal?: AbortSig
 function withConsole(report: CheckReport, { console }: Machine): CheckReport {
   const unseen = report.results.filter(({ reason }) => reason === "could not be looked at").length;
   if (report.results[0]?.passed || unseen < report.results.length - 1) return report;
-  const last = console.text().trimEnd().split(/\r?\n/).slice(-2).join(" | ").slice(-300);
+  const last = lastLines(console.text(), 2)
+    .map((line) => line.replace(/\s+/g, " ").trim())
+    .join(" | ")
+    .slice(-300);
   return { ...report, failed: [`${report.failed[0]}; the console's end: ${last || "nothing"}`] };
 }
 

@@ -5,7 +5,8 @@ import { failure, MesoError } from "../base/error.ts";
 import { takeScreenshot } from "./qemu-screenshot.ts";
 import type { Machine } from "./start-machine.ts";
 
-/** Seconds for each thing that is asked of a machine which may not answer any more. */
+/** Seconds for a sign of life from a machine which may not answer any more, and for each thing that is asked of it then. */
+const signPatience = 5;
 const patience = 5;
 
 /**
@@ -31,7 +32,7 @@ export async function keepEvidence(
   };
   await keep(".png", () => takeScreenshot(monitor));
   await keep(".journal.txt", async () => {
-    await agent.ping(1);
+    await inTime(agent.ping(1), signPatience);
     const read = ["journalctl", "--boot", "--no-pager", "--output=short-precise"];
     return (await agent.exec(read)).stdout;
   });

@@ -135,6 +135,14 @@ test("an agent that is silent, or refuses, is told; nothing is taken for passed"
   assert.equal(refused.failed.filter((line) => line.endsWith("the guest agent refuses that")).length, 2);
 });
 
+test("a round that begins shortly before the deadline has time to ask", async () => {
+  const patience: number[] = [];
+  const agent = { ...agentThat(running), ping: async (seconds: number) => void patience.push(seconds) };
+  const { failed } = await runChecks(agent, [commandSucceeds("false")], { deadlineSeconds: 0.3 });
+  assert.match(failed.join(), /ended with code 1/);
+  assert.ok(patience.length > 1 && Math.min(...patience) >= 1, patience.join());
+});
+
 test("ports: found in the kernel's tables, and connected to where somebody listens", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

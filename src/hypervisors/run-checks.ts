@@ -74,6 +74,8 @@ const longestPause = 2000;
 
 /** Seconds: a check's own command may take that long, and the machine that long to answer at all. */
 const patience = 30;
+/** Seconds: the last round before the deadline must not fail for want of time to ask. */
+const leastPatience = 1;
 
 interface Round {
   readonly results: readonly CheckResult[];
@@ -83,13 +85,13 @@ interface Round {
 
 async function runRound(agent: GuestAgent, checks: readonly ManifestCheck[], seconds: number): Promise<Round> {
   const general = { name: "the machine has started, and nothing failed", service: "system" };
-  const silent = await tryTo(() => agent.ping(seconds));
+  const silent = await tryTo(() => agent.ping(Math.max(leastPatience, seconds)));
   if (silent) {
     const unseen = { passed: false, reason: "could not be looked at" };
     const results = checks.map(({ name, service }) => ({ name, service, ...unseen }));
     return { results: [{ ...general, passed: false, reason: silent }, ...results], isFinal: false };
   }
-  const deadline = Math.max(1, Math.min(patience, seconds));
+  const deadline = Math.max(leastPatience, Math.min(patience, seconds));
   const system = await observed(() => observeSystem(agent, deadline));
   const named = new Set(checks.flatMap((check) => (check.kind === "unit-active" ? [check.unit] : [])));
   const units = await observedUnits(agent, [...named], deadline);

@@ -15,9 +15,9 @@ export interface SerialConsole {
   readonly type: (text: string) => void;
 }
 
-/** What ends a boot for good, in the words of the kernel, our initrd and GRUB. */
+/** What ends a boot for good, in the words of the kernel, our initrd and GRUB: whole lines, which come in pieces. */
 export const bootFailure =
-  /Kernel panic - not syncing[^\r\n]*|initrd: FAILED[^\r\n]*|error: [^\r\n]*\s+(Entering rescue mode|grub rescue>)/;
+  /Kernel panic - not syncing[^\r\n]*[\r\n]|initrd: FAILED[^\r\n]*[\r\n]|error: [^\r\n]*\s+(Entering rescue mode|grub rescue>)/;
 
 /** @param timeScale how many times slower than a real machine this one is. */
 export function serialConsole(socket: Socket, timeScale: number): SerialConsole {
@@ -87,8 +87,14 @@ export function serialConsole(socket: Socket, timeScale: number): SerialConsole 
 
 const maxText = 4 << 20;
 
-/** The last lines without the terminal's control sequences (ECMA-48). */
 function tail(text: string): string {
+  return lastLines(text, 15)
+    .map((line) => `  | ${line}`)
+    .join("\n");
+}
+
+/** The last lines that say something, without the terminal's control sequences (ECMA-48). */
+export function lastLines(text: string, count: number): string[] {
   return (
     text
       .slice(-8192)
@@ -96,8 +102,6 @@ function tail(text: string): string {
       .replace(/\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f]/g, "")
       .split("\n")
       .filter((line) => line.trim() !== "")
-      .slice(-15)
-      .map((line) => `  | ${line}`)
-      .join("\n")
+      .slice(-count)
   );
 }

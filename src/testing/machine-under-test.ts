@@ -185,14 +185,15 @@ export function machineUnderTest(
     restart: async (seconds = bootSeconds) => {
       const boot = () => run("cat /proc/sys/kernel/random/boot_id").then(({ stdout }) => stdout.trim());
       const before = await boot();
-      await run("systemctl reboot");
+      // The agent may be gone before it can tell that the command has ended.
+      await unlessCutOff(() => run("systemctl reboot --no-block"), undefined);
       await repeatedly(
         seconds,
         async () => {
-          const now = await boot().catch((error: unknown) => {
-            if (error instanceof MesoError) return before;
-            throw error;
-          });
+          const now = await unlessCutOff(async () => {
+            await agent().ping(1);
+            return boot();
+          }, before);
           return now === before ? undefined : now;
         },
         () => "it does not start again",
@@ -204,6 +205,16 @@ export function machineUnderTest(
     setCables: system.setCables,
     console: () => machine().console,
   };
+}
+
+/** What an agent that goes down, or is not up yet, cannot answer. */
+async function unlessCutOff<T>(ask: () => Promise<T>, otherwise: T | undefined): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof MesoError) return otherwise;
+    throw error;
+  }
 }
 
 function said({ stdout, stderr }: GuestCommandResult): string {
