@@ -71,6 +71,9 @@ test("a machine of plain QEMU starts from RBD with a user's keyring; a layer abo
     await driver.powerOn(id, 60);
     await driver.agent(id).ping(60 / slowness.tcg + 30);
     assert.equal((await status()).watchers.length, 1);
+    // More than an object of 4 MiB, so that the listing shows it.
+    const write = "/bin/busybox head -c 16000000 /dev/urandom >/written && /bin/busybox sync";
+    assert.equal((await driver.agent(id).exec(["/bin/sh", "-c", write])).exitCode, 0);
     assert.equal(await driver.powerOff(id, { graceful: true, deadlineSeconds: 60, force: true }), "graceful");
     assert.equal((await status()).watchers.length, 0, "off is certain: nobody has the image open");
     assert.notEqual(await objects(), before);
