@@ -133,6 +133,24 @@ describe("a deployment", () => {
     assert.equal(imageIn(centre.machine("web"), "scsi0"), "web-root-202611250600");
   });
 
+  test("ends the way back that a killed deployment had begun, whatever the canaries do", async () => {
+    const centre = await deployed({ canary: { wave: 0 }, web: {} });
+    centre.change("web", { systemHash: version("web", 2) });
+    centre.behave(version("web", 2), { passesChecks: false });
+    let count = 0;
+    const faultAt = (_: number, verb: string) => (verb === "power-off" && ++count === 2 ? "die-after" : undefined);
+    const dying = executePlan(await centre.plan(), centre.hands("dying", faultAt));
+    await centre.wait(Promise.race([dying, centre.world.clock.sleep(600)]));
+    centre.change("canary", { systemHash: version("canary", 2) });
+    centre.behave(version("canary", 2), { passesTrial: false });
+    const outcome = await centre.deploy();
+    assert.deepEqual(
+      outcome.machines.map(({ result }) => result),
+      ["rejected", "rolled-back"],
+    );
+    assert.equal(centre.machine("web").guest, "up");
+  });
+
   test("throws a candidate away that holds another system than the program says by now", async () => {
     const centre = await deployed({ web: {} });
     for (const number of [2, 3]) {

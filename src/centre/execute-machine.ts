@@ -9,7 +9,7 @@ import {
 } from "./image-steps.ts";
 import * as machine from "./machine-steps.ts";
 import type { MachineOutcome, MachineResult } from "./outcome.ts";
-import { type MachineRun, persistently, type Run, reasonOf, wholeSeconds } from "./run.ts";
+import { type MachineRun, persistently, type Run, reasonOf, takeDone, wholeSeconds } from "./run.ts";
 import { imageSteps, type Step, type StepKind, step } from "./steps.ts";
 
 /** Clones, tries and promotes nothing that the plan does not say. Undefined when all went well. */
@@ -52,7 +52,7 @@ async function doStep(run: Run, one: MachineRun, act: Step, isWayBack: boolean):
   const { path } = one.plan;
   one.begun.add(act.kind);
   hands.report({ kind: "step", path, step: act.kind, text: act.text, isWayBack });
-  await journal.write({ machine: path, next: act.text });
+  await journal.write({ machine: path, ...takeDone(one), next: act.text });
   const began = hands.clock.now();
   if (act.kind === "power-off") one.downAt ??= began;
   try {
@@ -63,8 +63,12 @@ async function doStep(run: Run, one: MachineRun, act: Step, isWayBack: boolean):
   }
   const seconds = hands.clock.now() - began;
   one.stepSeconds[act.kind] = (one.stepSeconds[act.kind] ?? 0) + seconds;
-  if (act.kind === "check") one.upAt = hands.clock.now();
-  await journal.write({ machine: path, done: act.kind, seconds: Math.round(seconds * 1000) / 1000 });
+  if (act.kind === "check" && one.downAt !== undefined) {
+    one.outageSeconds = (one.outageSeconds ?? 0) + hands.clock.now() - one.downAt;
+    delete one.downAt;
+  }
+  // Told together with what comes next: half as many lines.
+  one.done = { done: act.kind, seconds: Math.round(seconds * 1000) / 1000 };
   hands.report({ kind: "stepped", path, step: act.kind, seconds });
 }
 
@@ -134,7 +138,11 @@ async function afterFailure(run: Run, one: MachineRun, failed: Step, error: unkn
 async function goBack(run: Run, one: MachineRun, steps: readonly Step[], reason: string): Promise<MachineOutcome> {
   // What no other root had in hand, and was not brought to older contents, is as it was left.
   const isAsLeft = !one.begun.has("power-on") && !one.begun.has("restore") && !hadOther(run, one);
-  const wanted = steps.filter((act) => !isAsLeft || !isOfState(act));
+  // Nor can be restored what these steps were to snapshot, and did not come to.
+  const snapshots = one.plan.steps.flatMap((act) => (act.kind === "snapshot" ? [act.snapshot] : []));
+  const isMissing = (act: Step) =>
+    act.kind === "restore" && snapshots.includes(act.snapshot) && !one.begun.has("snapshot");
+  const wanted = steps.filter((act) => !(isAsLeft && isOfState(act)) && !isMissing(act));
   for (const act of wanted) {
     try {
       await doStep(run, one, act, true);
@@ -208,7 +216,7 @@ async function rememberFailure(run: Run, { plan }: MachineRun, reason: string): 
 }
 
 function outcome(one: MachineRun, result: MachineResult, reasons: readonly string[]): MachineOutcome {
-  const { plan, stepSeconds, downAt, upAt } = one;
+  const { plan, stepSeconds, outageSeconds } = one;
   const root =
     result === "done" || result === "unfinished"
       ? plan.to?.image
@@ -220,7 +228,7 @@ function outcome(one: MachineRun, result: MachineResult, reasons: readonly strin
     result,
     reasons,
     ...(root !== undefined && { root }),
-    ...(downAt !== undefined && upAt !== undefined && { outageSeconds: upAt - downAt }),
+    ...(outageSeconds !== undefined && { outageSeconds }),
     stepSeconds: { ...stepSeconds },
   };
 }

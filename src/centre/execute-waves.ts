@@ -3,7 +3,7 @@ import { basisDifferences } from "./observe.ts";
 import type { MachineOutcome } from "./outcome.ts";
 import type { MachinePlan } from "./plan.ts";
 import { isDown } from "./plan-order.ts";
-import { type MachineRun, machineRun, persistently, type Run, reasonOf } from "./run.ts";
+import { type MachineRun, machineRun, persistently, type Run, reasonOf, takeDone } from "./run.ts";
 
 /** Machines of the first wave are canaries: what fails there is tried nowhere else. */
 const canaryWave = 0;
@@ -33,8 +33,12 @@ export async function executeWaves(
   let stop: string | undefined;
   for (const { wave, machines } of run.plan.waves) {
     const members = machines.flatMap((path) => ready.get(path) ?? []);
-    if (stop === undefined) await executeWave(run, members, progress);
-    else for (const one of members) await hold(run, progress, one, stop);
+    for (const one of members) if (stop !== undefined && !isRecovery(one.plan)) await hold(run, progress, one, stop);
+    await executeWave(
+      run,
+      members.filter(({ plan: { path } }) => !outcomes.has(path)),
+      progress,
+    );
     const failed = machines.filter((path) => !works.has(outcomes.get(path)?.result));
     if (failed.length === 0) continue;
     if (run.plan.takeBack === "wave") await takeBackWave(run, members, failed, progress);
@@ -84,7 +88,7 @@ async function mayBegin(run: Run, plan: MachinePlan, progress: Progress): Promis
   } catch (error) {
     return { never: reasonOf(error), isMoved: true };
   }
-  const failedPeer = failedPeerOf(run, plan, progress);
+  const failedPeer = isRecovery(plan) ? undefined : failedPeerOf(run, plan, progress);
   if (failedPeer !== undefined) return { never: `its peer ${failedPeer} did not get there` };
   const busy = limitReached(run, plan, progress) ?? drainConflict(plan, progress);
   if (busy !== undefined) return { waits: busy };
@@ -141,6 +145,11 @@ async function groupReached(run: Run, plan: MachinePlan, { running }: Progress):
   return down.length >= group.mayBeDown
     ? `for ${down.join(", ")}: of ${plan.machine.group}, ${group.mayBeDown} may be down`
     : undefined;
+}
+
+/** Brings back what a machine ran before, and nothing new: no failure elsewhere is a reason to leave it lying. */
+function isRecovery({ action, wayBack }: MachinePlan): boolean {
+  return action === "take-back" || action === "start" || (action === "finish" && wayBack.length === 0);
 }
 
 /** Taken down by a deployment that was killed. */
@@ -200,17 +209,17 @@ async function takeBackWave(
 function begin(run: Run, one: MachineRun, progress: Progress, work: () => Promise<MachineOutcome>): void {
   const { path } = one.plan;
   const ended = work().then((outcome) => {
-    end(run, progress, outcome);
+    end(run, progress, outcome, one);
     return path;
   });
   progress.running.set(path, { plan: one.plan, ended });
 }
 
-function end(run: Run, { outcomes, running }: Progress, outcome: MachineOutcome): void {
+function end(run: Run, { outcomes, running }: Progress, outcome: MachineOutcome, one?: MachineRun): void {
   running.delete(outcome.path);
   outcomes.set(outcome.path, outcome);
   run.hands.report({ kind: "machine", outcome });
-  void run.journal.write({ machine: outcome.path, result: outcome.result });
+  void run.journal.write({ machine: outcome.path, ...(one && takeDone(one)), result: outcome.result });
 }
 
 /** Not begun. What an earlier deployment has left lying is put up again with what it ran before. */

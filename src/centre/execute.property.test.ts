@@ -15,7 +15,7 @@ import { seededRandom } from "../simulation/random.ts";
  * Thousands of small centres, each with its own mishaps. `MESO_SEEDS=100000` tries more; `MESO_SEED=4711` tries one and
  * prints its story.
  */
-const seeds = Number(process.env.MESO_SEEDS ?? 800);
+const seeds = Number(process.env.MESO_SEEDS ?? 1200);
 const only = process.env.MESO_SEED === undefined ? undefined : Number(process.env.MESO_SEED);
 
 async function forSeeds(

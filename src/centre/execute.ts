@@ -8,7 +8,7 @@ import { basisDifferences, basisOf, observe } from "./observe.ts";
 import { type DeployOutcome, type MachineOutcome, overallResult } from "./outcome.ts";
 import { changingMachines, type Plan } from "./plan.ts";
 import { takesDown } from "./plan-order.ts";
-import { type MachineRun, machineRun, persistently, type Run, reasonOf } from "./run.ts";
+import { type MachineRun, machineRun, persistently, type Run, reasonOf, takeDone } from "./run.ts";
 
 /**
  * Does exactly what a plan says, and nothing when the world is not what the plan rests on. May be killed at any moment:
@@ -79,7 +79,11 @@ async function executeRun(run: Run) {
     ready.delete(outcome.path);
     outcomes.set(outcome.path, outcome);
     if (isLeftDown(run, one.plan)) lying.push(one);
-    else hands.report({ kind: "machine", outcome });
+    else tell(one, outcome);
+  };
+  const tell = (one: MachineRun, outcome: MachineOutcome) => {
+    hands.report({ kind: "machine", outcome });
+    void run.journal.write({ machine: outcome.path, ...takeDone(one), result: outcome.result });
   };
   const bytes = await publish(run, ready, fail);
   await prepareImages(run, ready, fail);
@@ -89,13 +93,13 @@ async function executeRun(run: Run) {
     const { stepSeconds } = one;
     const outcome: MachineOutcome = { path, result: "done", reasons: [], stepSeconds };
     outcomes.set(path, outcome);
-    hands.report({ kind: "machine", outcome });
+    tell(one, outcome);
   }
   // An earlier deployment was killed, and what was to come instead did not: up again with what it ran before.
   for (const one of lying) {
     const outcome = await takeBack(run, one, outcomes.get(one.plan.path)!.reasons.join("; "));
     outcomes.set(one.plan.path, outcome);
-    hands.report({ kind: "machine", outcome });
+    tell(one, outcome);
   }
   await executeWaves(run, ready, outcomes);
   return { run, bytes, outcomes };
@@ -126,7 +130,11 @@ async function publish(
     trouble = reasonOf(error);
   }
   const seconds = hands.clock.now() - began;
-  await journal.write({ done: "publish", seconds, ...(trouble !== undefined && { failed: "publish" }) });
+  await journal.write({
+    done: "publish",
+    seconds: Math.round(seconds * 1000) / 1000,
+    ...(trouble !== undefined && { failed: "publish" }),
+  });
   try {
     await persistently(run, () => images.refresh());
   } catch (error) {

@@ -78,6 +78,8 @@ export async function markRoot(
   { images }: Run,
   { root, intent }: Pick<ActOf<"mark">, "root" | "intent">,
 ): Promise<void> {
+  // One that never came to be, and is gone back from all the same, for an earlier deployment has left the machine down.
+  if (intent.isGoingBack && !images.get(root)) return;
   const { about } = images.ours(root);
   await images.describe(root, { ...about, intent: printIntent(intent) });
 }

@@ -27,9 +27,19 @@ export interface MachineRun {
   /** Checks that passed last. */
   checks: number;
   readonly stepSeconds: Record<string, number>;
-  /** When it went down, and was back; seconds since 1970. */
+  /** When it went down; absent when it is up. Seconds since 1970. */
   downAt?: number;
-  upAt?: number;
+  /** In all, as seen from here. */
+  outageSeconds?: number;
+  /** The step before, which the journal has not been told to be done. */
+  done?: { readonly done: string; readonly seconds: number };
+}
+
+/** For the next line of the journal. */
+export function takeDone(one: MachineRun): { readonly done?: string; readonly seconds?: number } {
+  const { done } = one;
+  delete one.done;
+  return done ?? {};
 }
 
 export function machineRun(plan: MachinePlan): MachineRun {
