@@ -66,7 +66,10 @@ export async function extendBase(
 ): Promise<{ base: BaseSnapshot; written: number }> {
   const rbd = await context.rbd();
   const seen = await newestBase(rbd, image, size);
-  if (missingPlaces(plannedBase(seen.places, wanted), seen.places).size === 0) return { base: seen, written: 0 };
+  if (missingPlaces(plannedBase(seen.places, wanted), seen.places).size === 0) {
+    // Of a base whose table is lost nobody knows what it holds: a clone would read that where it has nothing itself.
+    return { base: seen.places.size === 0 ? { ...seen, snapshot: undefined } : seen, written: 0 };
+  }
   return withBaseLock(context, image, sources.signal, async () => {
     const current = await newestBase(rbd, image, size);
     if (current.snapshot === undefined && !(await rbd.names(image.pool)).includes(image.image)) {
