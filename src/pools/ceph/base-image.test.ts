@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { PublishSources } from "../pool.ts";
-import { extendBase } from "./base-image.ts";
+import { changeBase, extendBase } from "./base-image.ts";
 import type { CephContext } from "./context.ts";
 import type { RbdDriver } from "./rbd-driver.ts";
 
@@ -20,3 +20,21 @@ for (const [what, table] of Object.entries({ lost: undefined, damaged: Buffer.fr
     assert.deepEqual(base, { image, size, snapshot: undefined, places: new Map() });
   });
 }
+
+it("a base that somebody else has changed meanwhile is not changed from what it was", async () => {
+  const writes: string[] = [];
+  const rbd: Partial<RbdDriver> = {
+    images: async () => [
+      {
+        ...{ name: image.image, size, about: undefined, parent: undefined },
+        snapshots: [snapshot, "00000002-1700000001-0123456789abcdef"],
+      },
+    ],
+    writeObject: async (_, name) => void writes.push(name),
+    write: async () => void writes.push("image"),
+  };
+  const change = { zeros: [], writes: [], read: () => new Uint8Array(0), signal: new AbortController().signal };
+  const current = { image, size, snapshot, places: new Map() };
+  await assert.rejects(changeBase(rbd as RbdDriver, current, new Map(), change), { code: "image-in-use" });
+  assert.deepEqual(writes, []);
+});

@@ -1,3 +1,4 @@
+import { failure } from "../../base/error.ts";
 import { hashOf, sha256 } from "../../base/hash.ts";
 import { type DiskRange, type DiskRecipe, diskRecipe } from "../../image/extent.ts";
 import { contentReader, readRecipe } from "../../image/output/recipe-reader.ts";
@@ -42,14 +43,18 @@ export function tableObject({ image }: ImageSpec, snapshot: string): string {
 }
 
 export async function newestBase(rbd: RbdDriver, image: ImageSpec, size: number): Promise<BaseSnapshot> {
-  const [found] = await rbd.images(image.pool, [image.image]);
-  const snapshot = found?.snapshots
-    .filter((name) => baseSnapshotPattern.test(name))
-    .sort()
-    .at(-1);
+  const snapshot = await newestSnapshot(rbd, image);
   if (snapshot === undefined) return { image, size, snapshot, places: new Map() };
   const table = await rbd.readObject(image.pool, tableObject(image, snapshot));
   return { image, size, snapshot, places: (table && decodePlaces(table)) ?? new Map() };
+}
+
+async function newestSnapshot(rbd: RbdDriver, image: ImageSpec): Promise<string | undefined> {
+  const [found] = await rbd.images(image.pool, [image.image]);
+  return found?.snapshots
+    .filter((name) => baseSnapshotPattern.test(name))
+    .sort()
+    .at(-1);
 }
 
 /**
@@ -98,7 +103,11 @@ export async function extendBase(
   });
 }
 
-/** Writes the change and makes the snapshot that has it, its table first. The caller has the lock. */
+/**
+ * Writes the change and makes the snapshot that has it, its table first. The caller has the lock.
+ *
+ * @throws MesoError `image-in-use` when somebody has taken the lock away meanwhile and gone on from the same snapshot.
+ */
 export async function changeBase(
   rbd: RbdDriver,
   current: BaseSnapshot,
@@ -114,6 +123,13 @@ export async function changeBase(
   const table = encodePlaces(planned);
   const number = Number(current.snapshot?.slice(0, 8) ?? 0) + 1;
   const snapshot = `${String(number).padStart(8, "0")}-${Math.floor(Date.now() / 1000)}-${sha256(table).slice(0, 16)}`;
+  // A lock that outlived its holder's patience on another host may have been broken: two changes of one snapshot would
+  // make tables that do not say what the image holds.
+  if ((await newestSnapshot(rbd, image)) !== current.snapshot) {
+    throw failure("image-in-use", `another publisher has changed ${image.pool}/${image.image} meanwhile`, {
+      hint: "run again",
+    });
+  }
   await rbd.writeObject(image.pool, tableObject(image, snapshot), table);
   await rbd.write(image, {
     size,

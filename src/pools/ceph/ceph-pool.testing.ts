@@ -11,6 +11,8 @@ export const suiteOptions: SuiteOptions = {
   forgetsAfter: 30_000,
   snapshotsInUse: true,
   overheadPerImage: 64 << 10,
+  // A disk of which every byte matters stands on another base than those with free space, which may show it.
+  bases: 2,
 };
 
 /**
