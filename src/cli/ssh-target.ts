@@ -33,8 +33,10 @@ export async function sshTarget({ centre, hypervisor }: CentreAtHand, path: stri
   return { ...target, host, port: sshPort };
 }
 
-export function sshCommand({ user, host, port, alias }: SshTarget): string[] {
-  const options = ["-o", `HostKeyAlias=${alias}`, "-o", "StrictHostKeyChecking=accept-new"];
+/** @param knownHosts file of the centre's host keys: of another copy of the centre, machines of its name have others. */
+export function sshCommand({ user, host, port, alias }: SshTarget, knownHosts: string): string[] {
+  const file = `UserKnownHostsFile="${knownHosts}"`;
+  const options = ["-o", `HostKeyAlias=${alias}`, "-o", file, "-o", "StrictHostKeyChecking=accept-new"];
   return ["ssh", ...(port === sshPort ? [] : ["-p", String(port)]), ...options, `${user}@${host}`];
 }
 

@@ -1,3 +1,5 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { selectMachine } from "../../centre/select-machines.ts";
 import { centreOptions, withCentre } from "../centre-program.ts";
 import type { Command } from "../command.ts";
@@ -10,11 +12,16 @@ export const ssh: Command = {
   maximumPositionals: Number.POSITIVE_INFINITY,
   options: centreOptions,
   examples: ["ssh web/one", "ssh web/one -- systemctl --failed"],
-  details: "Logs in as the first person who has an account there. Words behind -- go to ssh: a command, or options.",
+  details:
+    "Logs in as the first person who has an account there. Words behind -- go to ssh: a command, or options.\n" +
+    "Host keys are remembered in .meso/known_hosts beside the program.",
   run: (context) =>
     withCentre(context, async (at) => {
       const [word, ...rest] = context.positionals as [string, ...string[]];
-      const command = sshCommand(await sshTarget(at, selectMachine(at.centre, word)));
+      const target = await sshTarget(at, selectMachine(at.centre, word));
+      const own = join(at.folder, ".meso");
+      mkdirSync(own, { recursive: true, mode: 0o700 });
+      const command = sshCommand(target, join(own, "known_hosts"));
       if (!context.json) return runAttached([...command, ...rest]);
       context.print(JSON.stringify({ command: [...command, ...rest] }, undefined, 2));
       return undefined;
