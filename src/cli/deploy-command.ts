@@ -7,7 +7,7 @@ import { measuredDurations, parseJournal } from "../centre/journal.ts";
 import { observe } from "../centre/observe.ts";
 import { type DeployOutcome, deployExitCodes, type MachineOutcome } from "../centre/outcome.ts";
 import { changingMachines, type DeployGoal, type Plan, type PlanOptions, planDeployment } from "../centre/plan.ts";
-import { readPlan } from "../centre/plan-file.ts";
+import { checkPlanFits, readPlan } from "../centre/plan-file.ts";
 import { realHands } from "../centre/real-hands.ts";
 import { renderDifference } from "../centre/render-difference.ts";
 import { selectMachines } from "../centre/select-machines.ts";
@@ -48,11 +48,24 @@ export function deployCommand(
     run: (context) =>
       withPreparedCentre(context, async (work) => {
         const { plan: file, rehearse } = context.options;
-        const plan = typeof file === "string" ? readPlan(file) : await makePlan(context, work, { goal });
+        const plan = typeof file === "string" ? keptPlan(context, work, file) : await makePlan(context, work, { goal });
         if (rehearse) return (await import("./rehearse-plan.ts")).rehearsePlan(context, work, plan);
         return carryOut(context, work, plan);
       }),
   };
+}
+
+/** A plan says which machines and how: what would change it is refused, not ignored. */
+function keptPlan({ positionals, options }: CommandContext, { centre }: CentreWork, file: string): Plan {
+  const said = [...positionals, ...["force", "take-back"].filter((name) => options[name] !== undefined)];
+  if (said.length > 0) {
+    throw failure("usage", `--plan FILE says everything already; found ${said.join(", ")} beside it`, {
+      hint: "say it to meso plan -o FILE",
+    });
+  }
+  const plan = readPlan(file);
+  checkPlanFits(plan, centre.desired);
+  return plan;
 }
 
 /** Looks at the world and plans; takes no lease. */
