@@ -67,7 +67,12 @@ export async function publishImages(
   for await (const { key, image } of buildImages(session, wanted)) {
     const request = byPath.get(key)!;
     const { systemHash } = request.machine;
-    if (!described.has(descriptionName(systemHash))) descriptions.push(describe(context, key, image));
+    if (!described.has(descriptionName(systemHash))) {
+      const description = describe(context, key, image);
+      // Heard of when the batch is sent; until then a failure must not count as one that nobody handles.
+      description.catch(() => {});
+      descriptions.push(description);
+    }
     described.add(descriptionName(systemHash));
     batch.push(publication(context, origin, request, image));
     if (batch.length >= batchSize) await send();
