@@ -8,7 +8,7 @@ import { programVersion } from "../base/version.ts";
 export interface Provenance {
   /** Commit of the checkout that the program lies in; absent outside of one, or before its first commit. */
   readonly commit?: string;
-  /** Whether everything in that checkout was committed. */
+  /** Whether everything in that checkout was committed; absent when git could not tell. */
   readonly isClean?: boolean;
   /** `user@host, mesoforge 0.1.0` */
   readonly builder: string;
@@ -19,7 +19,9 @@ export interface Provenance {
 export async function provenance(folder: string, lock: Uint8Array): Promise<Provenance> {
   const [commit, changes] = await Promise.all([git(folder, "rev-parse", "HEAD"), git(folder, "status", "--porcelain")]);
   return {
-    ...(commit !== undefined && /^[0-9a-f]{40,64}$/.test(commit) ? { commit, isClean: changes === "" } : {}),
+    ...(commit !== undefined && /^[0-9a-f]{40,64}$/.test(commit)
+      ? { commit, ...(changes !== undefined && { isClean: changes === "" }) }
+      : {}),
     builder: `${userName()}@${hostname()}, mesoforge ${programVersion()}`,
     lockHash: sha256(lock),
   };
