@@ -676,7 +676,10 @@ async function assertHolds(pool: Pool, { name, recipe }: Publication, centre: Sa
 
 const childProgram = fileURLToPath(new URL("pool-child.testing.ts", import.meta.url));
 
-/** Something done to the pool by a process that can be killed. `ended` gives all that it said. */
+/**
+ * Something done to the pool by a process that can be killed. `ended` gives all that it said, once whatever it has
+ * started has ended too: a helper that is alone brings the call it has begun to its end.
+ */
 function inOtherProcess(place: FreshPool, words: readonly string[]) {
   const child: ChildProcess = spawn(
     process.execPath,
@@ -684,7 +687,9 @@ function inOtherProcess(place: FreshPool, words: readonly string[]) {
     { stdio: ["ignore", "pipe", "inherit"], detached: true, env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
   );
   let said = "";
-  const ended = new Promise<string>((resolve) => child.once("close", () => resolve(said)));
+  const ended = new Promise<string>((resolve) => {
+    child.once("close", () => void groupEnds(child.pid!).then(() => resolve(said)));
+  });
   const ready = new Promise<void>((resolve) => {
     child.stdout!.on("data", (chunk) => {
       said += chunk;
@@ -698,4 +703,16 @@ function inOtherProcess(place: FreshPool, words: readonly string[]) {
     process.kill(withChildren ? -child.pid! : child.pid!, "SIGKILL");
   };
   return { ready, ended, kill };
+}
+
+/** Resolves when no process is left of the group. */
+export async function groupEnds(group: number): Promise<void> {
+  for (let tries = 0; tries < 1200; tries++) {
+    try {
+      process.kill(-group, 0);
+    } catch {
+      return;
+    }
+    await sleep(25);
+  }
 }

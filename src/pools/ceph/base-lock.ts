@@ -6,7 +6,7 @@ import { aCount, aText, mismatch, type Shape } from "../../base/shape.ts";
 import { ownerIsGone, ownerTag } from "../../store/owner.ts";
 import { errnos, isRefusal } from "./ceph-failure.ts";
 import type { CephContext } from "./context.ts";
-import { breakObjectLock, objectLock, takeObjectLock } from "./object-lock.ts";
+import { breakObjectLock, objectLock } from "./object-lock.ts";
 import type { ImageSpec } from "./rbd-driver.ts";
 
 /**
@@ -26,13 +26,13 @@ export async function withBaseLock<T>(
   const place = { pool: base.pool, object, name: "writer" };
   const holder: Holder = { owner: ownerTag(), words: whoWeAre(), since: Math.floor(Date.now() / 1000) };
   const started = performance.now();
-  for (let pause = 50; !(await takeObjectLock(context.run, place, cookie, JSON.stringify(holder))); ) {
+  const rbd = await context.rbd();
+  for (let pause = 50; !(await rbd.lock(place, cookie, JSON.stringify(holder))); ) {
     const held = await objectLock(context.run, place);
     if (held === undefined) continue;
     const other = parseHolder(held.description);
     if (await isStale(context, base, other)) {
       await breakObjectLock(context.run, place, held);
-      const rbd = await context.rbd();
       await rbd.breakLocks(base).catch(unlessMissing);
       continue;
     }
@@ -47,8 +47,7 @@ export async function withBaseLock<T>(
   try {
     return await work();
   } finally {
-    const held = await objectLock(context.run, place);
-    if (held?.cookie === cookie) await breakObjectLock(context.run, place, held);
+    await rbd.unlock(place, cookie);
   }
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { assertReads, write } from "../pool-disks.testing.ts";
 import { type SampleCentre, sampleCentre } from "../pool-sample.testing.ts";
-import type { FreshPool } from "../pool-suite.testing.ts";
+import { type FreshPool, groupEnds } from "../pool-suite.testing.ts";
 import { sharedCluster } from "./ceph-pool.testing.ts";
 import type { CephSettings } from "./settings.ts";
 
@@ -40,6 +40,7 @@ describe("a killed process", () => {
       await sleep(30 + i * 47);
       child.kill(i % 2 === 0);
       await child.ended;
+      await groupEnds(child.pid);
       const images = await pool.list();
       for (const { name, about, size } of images) {
         assert.ok(about, `${name} is ours, with all that is said of it`);
@@ -146,6 +147,7 @@ function started(place: FreshPool, ...words: readonly string[]) {
     child.once("close", () => reject(new Error("it ended by itself")));
   });
   return {
+    pid: child.pid!,
     ready,
     ended,
     kill: (withHelper: boolean) => process.kill(withHelper ? -child.pid! : child.pid!, "SIGKILL"),

@@ -3,7 +3,8 @@ import { failure } from "../../base/error.ts";
 import { aText, mismatch, type Shape } from "../../base/shape.ts";
 import type { Lease } from "../pool.ts";
 import type { CephContext } from "./context.ts";
-import { breakObjectLock, type LockPlace, type ObjectLock, objectLock, takeObjectLock } from "./object-lock.ts";
+import { breakObjectLock, type ObjectLock, objectLock } from "./object-lock.ts";
+import type { LockPlace } from "./rbd-driver.ts";
 import { ownPrefix } from "./settings.ts";
 
 /**
@@ -16,7 +17,7 @@ export async function takeLease(context: CephContext, lease: Lease): Promise<voi
   const place = leasePlace(context);
   for (let attempt = 0; attempt < attempts; attempt++) {
     const cookie = randomBytes(8).toString("hex");
-    if (await takeObjectLock(context.run, place, cookie, JSON.stringify(lease))) {
+    if (await (await context.rbd()).lock(place, cookie, JSON.stringify(lease))) {
       await forgetRenewals(context, cookie);
       return;
     }

@@ -1,14 +1,9 @@
 import { aText, isRecord, mismatch, type Shape } from "../../base/shape.ts";
 import { errnos, isRefusal } from "./ceph-failure.ts";
+import type { LockPlace } from "./rbd-driver.ts";
 import type { RunCeph } from "./run-ceph.ts";
 
-/** A lock that the OSD keeps with an object (Ceph, src/cls/lock): taken and broken atomically, and never given up by itself. */
-export interface LockPlace {
-  readonly pool: string;
-  readonly object: string;
-  readonly name: string;
-}
-
+/** Who holds a lock. */
 export interface ObjectLock {
   /** `client.4711`: the connection that took it. */
   readonly locker: string;

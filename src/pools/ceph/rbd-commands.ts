@@ -3,6 +3,7 @@ import { compareBytes } from "../../base/order.ts";
 import type { DiskRange } from "../../image/extent.ts";
 import { CephRefusal, errnos, isRefusal } from "./ceph-failure.ts";
 import { diffStream } from "./diff-stream.ts";
+import { breakObjectLock, objectLock, takeObjectLock } from "./object-lock.ts";
 import type { ImageSpec, RbdDriver, SnapshotSpec, StoredImage } from "./rbd-driver.ts";
 import type { RunCeph } from "./run-ceph.ts";
 import { aboutKey } from "./settings.ts";
@@ -73,7 +74,9 @@ export function rbdCommands(run: RunCeph): RbdDriver {
     },
     changes: async (spec, since) => {
       const from = since === undefined ? [] : ["--from-snap", since];
-      return ranges(await json(["diff", ...from, path(spec)]));
+      // The object maps tell at once whether anything changed at all.
+      const objects = ranges(await json(["diff", "--whole-object", ...from, path(spec)]));
+      return objects.length === 0 ? [] : ranges(await json(["diff", ...from, path(spec)]));
     },
     usage: async (spec) => {
       const { images } = (await json(["du", "--merge-snapshots", path(spec)])) as {
@@ -101,6 +104,11 @@ export function rbdCommands(run: RunCeph): RbdDriver {
     setEntry: async (pool, object, key, value) => void (await rados(pool, ["setomapval", object, key, value])),
     removeEntries: async (pool, object, keys) => {
       for (const key of keys) await rados(pool, ["rmomapkey", object, key]).catch((error) => absent(error));
+    },
+    lock: (place, cookie, description) => takeObjectLock(run, place, cookie, description),
+    unlock: async (place, cookie) => {
+      const held = await objectLock(run, place);
+      if (held?.cookie === cookie) await breakObjectLock(run, place, held);
     },
   };
 }

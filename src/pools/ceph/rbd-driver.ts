@@ -21,6 +21,13 @@ export interface StoredImage {
   readonly snapshots: readonly string[];
 }
 
+/** A lock that the OSD keeps with an object (Ceph, src/cls/lock): taken and broken atomically, and given up by nobody. */
+export interface LockPlace {
+  readonly pool: string;
+  readonly object: string;
+  readonly name: string;
+}
+
 /** What is written to an image, in one go. */
 export interface DiskChange {
   /** Bytes of the whole image, which it must have already. */
@@ -86,6 +93,10 @@ export interface RbdDriver {
   readonly entries: (pool: string, object: string) => Promise<ReadonlyMap<string, Buffer>>;
   readonly setEntry: (pool: string, object: string, key: string, value: string) => Promise<void>;
   readonly removeEntries: (pool: string, object: string, keys: readonly string[]) => Promise<void>;
+  /** Whether the lock could be taken. `cookie` names this taking, `description` is what others are told. */
+  readonly lock: (place: LockPlace, cookie: string, description: string) => Promise<boolean>;
+  /** Gives it back, unless somebody has taken it away. */
+  readonly unlock: (place: LockPlace, cookie: string) => Promise<void>;
 }
 
 /** Bytes of an object, as RBD cuts images unless told otherwise: no write crosses its border. */

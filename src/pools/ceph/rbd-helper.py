@@ -60,10 +60,10 @@ class Helper:
         self.readers = ThreadPoolExecutor(IMAGES_AT_ONCE)
         self.contexts = {}
         self.writing = {}
-        self.lock = threading.Lock()
+        self.mutex = threading.Lock()
 
     def context(self, pool):
-        with self.lock:
+        with self.mutex:
             if pool not in self.contexts:
                 try:
                     self.contexts[pool] = self.cluster.open_ioctx(pool)
@@ -134,10 +134,15 @@ class Helper:
             return [[watcher["addr"], watcher["id"]] for watcher in image.watchers_list()]
 
     def changes(self, request):
-        ranges = []
+        found = []
         with self.open(request, read_only=True) as image:
-            image.diff_iterate(0, image.size(), request.get("since"), lambda at, length, _: ranges.append([at, length]))
-        return ranges
+            # The object maps tell at once which objects changed; only in those is it worth to look at each block.
+            objects = []
+            since = request.get("since")
+            image.diff_iterate(0, image.size(), since, lambda *each: objects.append(each), whole_object=True)
+            for start, length, _ in objects:
+                image.diff_iterate(start, length, since, lambda at, size, _: found.append([at, size]))
+        return found
 
     def usage(self, request):
         total = [0]
@@ -182,7 +187,7 @@ class Helper:
         except BaseException:
             image.close()
             raise
-        with self.lock:
+        with self.mutex:
             self.writing[request["change"]] = (image, context, prefix)
         return prefix is not None
 
@@ -212,20 +217,12 @@ class Helper:
                 operations[number] = context.create_write_op()
             operations[number].write(payload[at : at + length], start % OBJECT_BYTES)
             at += length
-        waiting = [
-            context.operate_aio_write_op(operation, "%s.%016x" % (prefix, number))
-            for number, operation in operations.items()
-        ]
-        for one in waiting:
-            one.wait_for_complete()
-        for operation in operations.values():
-            context.release_write_op(operation)
-        for one in waiting:
-            if one.get_return_value() < 0:
-                raise rados.OSError("a write failed", errno=-one.get_return_value())
+        perform(
+            context, [(operation, "%s.%016x" % (prefix, number)) for number, operation in operations.items()]
+        )
 
     def finish(self, request):
-        with self.lock:
+        with self.mutex:
             image, _, _ = self.writing.pop(request["change"])
         try:
             image.flush()
@@ -237,7 +234,7 @@ class Helper:
             image.close()
 
     def abandon(self, request):
-        with self.lock:
+        with self.mutex:
             change = self.writing.pop(request["change"], None)
         if change is not None:
             change[0].close()
@@ -291,6 +288,21 @@ class Helper:
             context.remove_omap_keys(operation, tuple(request["keys"]))
             context.operate_write_op(operation, request["object"])
 
+    def lock(self, request):
+        context = self.context(request["pool"])
+        try:
+            context.lock_exclusive(request["object"], request["name"], request["cookie"], request["description"])
+        except (rados.ObjectBusy, rados.ObjectExists):
+            return False
+        return True
+
+    def unlock(self, request):
+        try:
+            self.context(request["pool"]).unlock(request["object"], request["name"], request["cookie"])
+        except rados.ObjectNotFound:
+            return False
+        return True
+
     def close(self):
         for image, _, _ in list(self.writing.values()):
             image.close()
@@ -318,15 +330,27 @@ def note_objects(context, image, numbers):
     the map is read by who takes it (src/cls/rbd/cls_rbd.cc, object_map_update: first, last + 1, state, no condition)."""
     if not image.features() & rbd.RBD_FEATURE_OBJECT_MAP:
         return
+    name = "rbd_object_map." + image.id()
+    operations = []
     for first, last in runs(sorted(numbers)):
         # One operation each: within one, a method does not see what those before it have written, and all but one of
-        # them would be lost.
+        # them would be lost. They may be on their way together.
         operation = context.create_write_op()
-        try:
-            operation.execute("rbd", "object_map_update", struct.pack("<QQBB", first, last + 1, OBJECT_EXISTS, 0))
-            context.operate_write_op(operation, "rbd_object_map." + image.id())
-        finally:
-            context.release_write_op(operation)
+        operation.execute("rbd", "object_map_update", struct.pack("<QQBB", first, last + 1, OBJECT_EXISTS, 0))
+        operations.append(operation)
+    perform(context, [(operation, name) for operation in operations])
+
+
+def perform(context, operations):
+    """Operations on objects, side by side, to their end."""
+    waiting = [context.operate_aio_write_op(operation, name) for operation, name in operations]
+    for one in waiting:
+        one.wait_for_complete()
+    for operation, _ in operations:
+        context.release_write_op(operation)
+    for one in waiting:
+        if one.get_return_value() < 0:
+            raise rados.OSError("a write failed", errno=-one.get_return_value())
 
 
 def runs(numbers):

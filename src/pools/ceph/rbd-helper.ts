@@ -81,6 +81,8 @@ export function rbdHelper(settings: CephSettings, title: string): HelperDriver {
     },
     setEntry: (pool, object, key, value) => quiet("setEntry", { pool, object, key, value }),
     removeEntries: (pool, object, keys) => quiet("removeEntries", { pool, object, keys }),
+    lock: async (place, cookie, description) => (await call("lock", { ...place, cookie, description })) as boolean,
+    unlock: (place, cookie) => quiet("unlock", { ...place, cookie }),
   };
 }
 

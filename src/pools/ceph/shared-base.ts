@@ -13,12 +13,19 @@ import { common, joined, type Ranges, without } from "./ranges.ts";
 export type SegmentPlaces = ReadonlyMap<string, Ranges>;
 
 const blockBytes = 4096;
+const leastAmongMetadata = 64 << 10;
 
-/** The parts of a disk that come from segments in whole blocks: what can be shared. */
-export function segmentPlaces(recipe: DiskRecipe, identify: SegmentIdentity): SegmentPlaces {
+/**
+ * The parts of a disk that come from segments in whole blocks: what can be shared. Small pieces outside of the space for
+ * contents (`free`) stay out: they lie among metadata, which would be copied up where the base holds something.
+ */
+export function segmentPlaces({ extents, free }: DiskRecipe, identify: SegmentIdentity): SegmentPlaces {
   const places = new Map<string, DiskRange[]>();
-  for (const { start, length, source } of recipe.extents) {
+  const isInFree = (start: number, end: number): boolean =>
+    !free || free.some((range) => start >= range.start && end <= range.start + range.length);
+  for (const { start, length, source } of extents) {
     if (source.kind !== "segment" || start % blockBytes !== 0 || length % blockBytes !== 0) continue;
+    if (length < leastAmongMetadata && !isInFree(start, start + length)) continue;
     const content = `${identify(source.segment)} ${start - source.offset}`;
     const ranges = places.get(content);
     if (ranges) ranges.push({ start, length });
