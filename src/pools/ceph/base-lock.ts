@@ -7,7 +7,7 @@ import { ownerIsGone, ownerTag } from "../../store/owner.ts";
 import { errnos, isRefusal } from "./ceph-failure.ts";
 import type { CephContext } from "./context.ts";
 import { breakObjectLock, objectLock } from "./object-lock.ts";
-import type { ImageSpec } from "./rbd-driver.ts";
+import type { ImageSpec, LockPlace } from "./rbd-driver.ts";
 
 /**
  * Works on a base while nobody else does. What a dead publisher holds is taken from him: his lock, and the image's own,
@@ -47,8 +47,17 @@ export async function withBaseLock<T>(
   try {
     return await work();
   } finally {
-    await rbd.unlock(place, cookie);
+    await giveBack(context, place, cookie);
   }
+}
+
+/** A helper that was started anew is not who took the lock, as the OSD sees it; what was taken is ended all the same. */
+async function giveBack(context: CephContext, place: LockPlace, cookie: string): Promise<void> {
+  const rbd = await context.rbd();
+  const isGiven = await rbd.unlock(place, cookie).catch(() => false);
+  if (isGiven) return;
+  const held = await objectLock(context.run, place);
+  if (held?.cookie === cookie) await breakObjectLock(context.run, place, held);
 }
 
 const patienceMilliseconds = 30 * 60 * 1000;

@@ -108,7 +108,9 @@ export function rbdCommands(run: RunCeph): RbdDriver {
     lock: (place, cookie, description) => takeObjectLock(run, place, cookie, description),
     unlock: async (place, cookie) => {
       const held = await objectLock(run, place);
-      if (held?.cookie === cookie) await breakObjectLock(run, place, held);
+      if (held?.cookie !== cookie) return false;
+      await breakObjectLock(run, place, held);
+      return true;
     },
   };
 }

@@ -95,8 +95,8 @@ export interface RbdDriver {
   readonly removeEntries: (pool: string, object: string, keys: readonly string[]) => Promise<void>;
   /** Whether the lock could be taken. `cookie` names this taking, `description` is what others are told. */
   readonly lock: (place: LockPlace, cookie: string, description: string) => Promise<boolean>;
-  /** Gives it back, unless somebody has taken it away. */
-  readonly unlock: (place: LockPlace, cookie: string) => Promise<void>;
+  /** Gives back what this driver took. False when it does not hold it: somebody has taken it away. */
+  readonly unlock: (place: LockPlace, cookie: string) => Promise<boolean>;
 }
 
 /** Bytes of an object, as RBD cuts images unless told otherwise: no write crosses its border. */

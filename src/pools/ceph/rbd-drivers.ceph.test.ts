@@ -4,7 +4,10 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { MesoError } from "../../base/error.ts";
 import { type CephCluster, startCephCluster } from "../../test-support/ceph-cluster.ts";
+import { withBaseLock } from "./base-lock.ts";
 import { CephRefusal, errnos } from "./ceph-failure.ts";
+import { breakObjectLock, objectLock } from "./object-lock.ts";
+import { joined } from "./ranges.ts";
 import { rbdCommands } from "./rbd-commands.ts";
 import { type DiskChange, objectBytes, type RbdDriver } from "./rbd-driver.ts";
 import { rbdHelper } from "./rbd-helper.ts";
@@ -119,6 +122,12 @@ describe("both ways to speak RBD do the same", () => {
         });
         assert.deepEqual(await rbd.changes(base, "one"), [{ start: 8192, length: 4096 }]);
         assert.deepEqual(await rbd.changes(base, "two"), []);
+        // Since its beginning: all of each object up to what was written last in it.
+        assert.deepEqual(joined(await rbd.changes(base, undefined)), [
+          { start: 0, length: 12288 },
+          { start: objectBytes, length: objectBytes },
+          { start: 9 * objectBytes, length: 8192 },
+        ]);
         assert.deepEqual(await rbd.children(base), [`${pool}/${child.image}`]);
         assert.deepEqual(await rbd.childrenOf({ ...base, snapshot: "one" }), [`${pool}/${child.image}`]);
         assert.deepEqual(await rbd.childrenOf({ ...base, snapshot: "two" }), []);
@@ -196,6 +205,38 @@ describe("both ways to speak RBD do the same", () => {
         await rbd.removeObject(pool, object);
         await rbd.removeObject(pool, object);
         assert.equal(await rbd.readObject(pool, object), undefined);
+      });
+
+      it("gives a lock to one, who alone gives it back", async () => {
+        const [one, other] = [driver(), driver()];
+        const place = { pool, object: `${kind}-locked`, name: "writer" };
+        assert.ok(await one.lock(place, "a", "it's ä"));
+        assert.ok(!(await one.lock(place, "b", "")));
+        assert.ok(!(await other.lock(place, "a", "")));
+        const run = cephRunner(settings(), "the pool");
+        const held = await objectLock(run, place);
+        assert.deepEqual([held?.cookie, held?.description], ["a", "it's ä"]);
+        assert.ok(!(await other.unlock(place, "b")));
+        assert.ok(await one.unlock(place, "a"));
+        assert.ok(!(await one.unlock(place, "a")));
+        assert.ok(await other.lock(place, "c", ""));
+        await breakObjectLock(run, place, (await objectLock(run, place))!);
+        assert.ok(!(await other.unlock(place, "c")));
+        await one.removeObject(pool, place.object);
+      });
+
+      it("does not keep the lock of a base when the process that took it was replaced", async () => {
+        const run = cephRunner(settings(), "the pool");
+        const image = `${kind}-replaced`;
+        let rbd = driver();
+        const context = { settings: settings(), title: "the pool", run, rbd: () => Promise.resolve(rbd) };
+        const place = { pool, object: `${image}.lock`, name: "writer" };
+        await withBaseLock(context, { pool, image }, signal, async () => {
+          assert.ok(await objectLock(run, place));
+          rbd = driver();
+        });
+        assert.equal(await objectLock(run, place), undefined);
+        await rbd.removeObject(pool, place.object);
       });
 
       it("flattens, takes snapshots back and removes", async () => {

@@ -137,11 +137,11 @@ class Helper:
         found = []
         with self.open(request, read_only=True) as image:
             # The object maps tell at once which objects changed; only in those is it worth to look at each block.
-            objects = []
+            stretches = []
             since = request.get("since")
-            image.diff_iterate(0, image.size(), since, lambda *each: objects.append(each), whole_object=True)
-            for start, length, _ in objects:
-                image.diff_iterate(start, length, since, lambda at, size, _: found.append([at, size]))
+            image.diff_iterate(0, image.size(), since, lambda *each: extend(stretches, *each), whole_object=True)
+            for start, end in stretches:
+                image.diff_iterate(start, end - start, since, lambda at, size, _: found.append([at, size]))
         return found
 
     def usage(self, request):
@@ -351,6 +351,14 @@ def perform(context, operations):
     for one in waiting:
         if one.get_return_value() < 0:
             raise rados.OSError("a write failed", errno=-one.get_return_value())
+
+
+def extend(stretches, start, length, _):
+    """One stretch for objects that follow each other: looking at one has a price of its own."""
+    if stretches and stretches[-1][1] == start:
+        stretches[-1][1] = start + length
+    else:
+        stretches.append([start, start + length])
 
 
 def runs(numbers):

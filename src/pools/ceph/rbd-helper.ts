@@ -82,7 +82,7 @@ export function rbdHelper(settings: CephSettings, title: string): HelperDriver {
     setEntry: (pool, object, key, value) => quiet("setEntry", { pool, object, key, value }),
     removeEntries: (pool, object, keys) => quiet("removeEntries", { pool, object, keys }),
     lock: async (place, cookie, description) => (await call("lock", { ...place, cookie, description })) as boolean,
-    unlock: (place, cookie) => quiet("unlock", { ...place, cookie }),
+    unlock: async (place, cookie) => (await call("unlock", { ...place, cookie })) as boolean,
   };
 }
 

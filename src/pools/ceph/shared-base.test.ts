@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { sha256 } from "../../base/hash.ts";
 import { type DiskRange, type DiskRecipe, diskRecipe, type Extent } from "../../image/extent.ts";
 import { ownBlocks } from "./own-blocks.ts";
+import { joined } from "./ranges.ts";
 import { objectBytes } from "./rbd-driver.ts";
 import {
   decodePlaces,
@@ -117,6 +118,17 @@ describe("a shared base", () => {
     assert.deepEqual(holder(plannedBase(a, [b])), holder(b));
     for (const held of [a, b]) assert.deepEqual(holder(plannedBase(held, [a, b])), holder(held));
     assert.deepEqual(holder(plannedBase(b, [a, b, a])), holder(a));
+  });
+
+  it("leaves small pieces among metadata to each disk", () => {
+    const piece = (start: number, blocks: number) =>
+      ({ start, length: blocks * block, source: { kind: "segment", segment: "a", offset: 0 } }) as const;
+    const [among, large, inFree] = [piece(0, 15), piece(64 * block, 16), piece(objectBytes, 1)];
+    const free = [{ start: objectBytes, length: objectBytes }];
+    const shared = (...given: Parameters<typeof diskRecipe>) =>
+      joined([...segmentPlaces(diskRecipe(...given), identify).values()].flat()).map(({ start }) => start);
+    assert.deepEqual(shared(size, [among, large, inFree], free), [large.start, inFree.start]);
+    assert.deepEqual(shared(size, [among, large, inFree]), [among.start, large.start, inFree.start]);
   });
 
   it("does not take anything else for its table", () => {
