@@ -268,8 +268,9 @@ function killedPublicationTests({ pool, place, centre, options }: Here): void {
     const whole = inOtherProcess(place(), ["publish", "1", "whole", "more", "most"]);
     await whole.ready;
     const began = performance.now();
-    assert.match(await whole.ended, /done/);
+    await whole.done;
     const milliseconds = performance.now() - began;
+    assert.match(await whole.ended, /done/);
     let killed = 0;
     for (let i = 0; i < options.kills; i++) {
       const version = ([1, 2, 3, 4] as const)[i % 4]!;
@@ -690,19 +691,23 @@ function inOtherProcess(place: FreshPool, words: readonly string[]) {
   const ended = new Promise<string>((resolve) => {
     child.once("close", () => void groupEnds(child.pid!).then(() => resolve(said)));
   });
-  const ready = new Promise<void>((resolve) => {
-    child.stdout!.on("data", (chunk) => {
-      said += chunk;
-      if (said.includes("ready")) resolve();
-    });
-    child.once("close", () => resolve());
+  child.stdout!.on("data", (chunk) => {
+    said += chunk;
   });
+  const says = (word: string) =>
+    new Promise<void>((resolve) => {
+      child.stdout!.on("data", () => {
+        if (said.includes(word)) resolve();
+      });
+      child.once("close", () => resolve());
+    });
+  const [ready, done] = [says("ready"), says("done")];
   /** Alone, or with whatever it has started. */
   const kill = (withChildren: boolean) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     process.kill(withChildren ? -child.pid! : child.pid!, "SIGKILL");
   };
-  return { ready, ended, kill };
+  return { ready, done, ended, kill };
 }
 
 /** Resolves when no process is left of the group. */
