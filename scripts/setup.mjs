@@ -19,6 +19,7 @@ export const runtimePackages = {
 
 /** What the tests need beside that: the independent judges of what we write. */
 export const testPackages = {
+  age: "secrets encrypted for git, and decrypted",
   apt: "oracle of dependency resolution",
   "ceph-common": "publishes images to Ceph",
   "ceph-mon": "a real Ceph cluster on loopback: its monitor",
@@ -42,6 +43,7 @@ export const testPackages = {
   mtools: "oracle of the FAT writer",
   "openssh-client": "logs in to the machines",
   "openssh-server": "oracle of sshd's configuration",
+  nftables: "judges the rules of firewalls",
   "nix-bin": "oracle of store paths, archives, derivations and caches",
   openssl: "oracle of the certificate links",
   passwd: "oracle of the account files",

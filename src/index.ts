@@ -10,14 +10,20 @@ export type { Channel } from "./language/channel.ts";
 export { bookworm, channel, trixie } from "./language/channel.ts";
 export type { Device, DevicePath, Label, Uuid } from "./language/device.ts";
 export { devicePath, label, uuid } from "./language/device.ts";
+export type { Endpoint, EndpointKind, Port } from "./language/endpoint.ts";
+export { endpoint, port } from "./language/endpoint.ts";
 export type { FileSystem, FileSystemType } from "./language/file-system.ts";
 export { baseFileSystems, fileSystem } from "./language/file-system.ts";
 export { inherit, pipe } from "./language/inherit.ts";
+export type { DualAddress, HostEntry, HostInterface, Inventory } from "./language/inventory.ts";
+export { inventory } from "./language/inventory.ts";
 export type { Kernel } from "./language/kernel.ts";
 export { cloudKernel, genericKernel, kernel } from "./language/kernel.ts";
 export { modify, modifyServices, remove } from "./language/modify-services.ts";
 export type { Host, NameResolution } from "./language/name-resolution.ts";
 export { host, nameResolution } from "./language/name-resolution.ts";
+export type { Network, NetworkRoute } from "./language/network.ts";
+export { network } from "./language/network.ts";
 export type { AcknowledgedScript, Architecture, Keyboard, OperatingSystem } from "./language/operating-system.ts";
 export { basePackages } from "./language/operating-system.ts";
 export type { PackageReference, PackageWish } from "./language/package-reference.ts";
@@ -29,7 +35,6 @@ export type {
   LibvirtHost,
   ProxmoxCluster,
   QemuHost,
-  Secret,
 } from "./language/places.ts";
 export {
   balancerWeight,
@@ -39,9 +44,10 @@ export {
   libvirt,
   proxmox,
   qemu,
-  secret,
   slurmDrain,
 } from "./language/places.ts";
+export type { Secret, SecretPlace } from "./language/secret.ts";
+export { secret } from "./language/secret.ts";
 export type { Service, ServiceType } from "./language/service-type.ts";
 export { extend, service, serviceType, simpleService } from "./language/service-type.ts";
 export type { Content, GeneratedFile, PackageFile, Text } from "./language/text.ts";
@@ -56,6 +62,8 @@ export {
   sysctl,
   tmpfiles,
 } from "./system/essential-boot.ts";
+export type { ConfigurationCheck } from "./system/essential-configuration.ts";
+export { configurationChecks } from "./system/essential-configuration.ts";
 export { directory, etcFile, etcFiles, symlink, systemFile, systemFiles } from "./system/essential-files.ts";
 export { pam, sudoers } from "./system/essential-login.ts";
 export { hosts, nameServiceSwitch } from "./system/essential-names.ts";

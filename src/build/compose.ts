@@ -6,6 +6,7 @@ import { accountNumber } from "../system/account-numbers.ts";
 import { type ComposedSystem, composeSystem } from "../system/compose.ts";
 import type { Remember } from "../system/hooks/remember.ts";
 import { fetchSegments } from "./fetch-archives.ts";
+import { configurationJudge } from "./judge-configuration.ts";
 import { composedPackage, packagesTree } from "./packages-tree.ts";
 import { allPackages, hostArchitecture, type ResolvedSystem } from "./prepare.ts";
 import { toolRunner } from "./run-tool.ts";
@@ -59,6 +60,8 @@ export async function realiseSystem(
         packages: packages.map((one) => composedPackage(session, one, tableOf(one.sha256))),
         readFile,
         remember: rememberer(session),
+        // Programs of another architecture do not run here.
+        ...(!isForeign && { judge: configurationJudge(session) }),
         runTool: isForeign ? toolRunner(session, toolTree) : runTool,
         numberOf: accountNumber,
       }),

@@ -21,10 +21,13 @@ export interface Places {
  *
  * @throws MesoError `no-secret` and the like for a token that is not there.
  */
-export async function openPlaces({ centre, folder }: OpenedCentre, secrets: SecretPlaces): Promise<Places> {
+export async function openPlaces(
+  { centre, folder }: OpenedCentre,
+  { env }: Pick<SecretPlaces, "env">,
+): Promise<Places> {
   const [pool, { hypervisor, close }] = await Promise.all([
     openPool(centre, folder),
-    openHypervisor(centre, folder, secrets),
+    openHypervisor(centre, folder, { env, folder }),
   ]);
   return { pool, hypervisor, close };
 }

@@ -1,24 +1,7 @@
 import { aList, aNumber, aRecord, aString, orUndefined } from "./check.ts";
 import type { RecordOf } from "./record.ts";
 import { recordType } from "./record.ts";
-
-interface SecretFields {
-  /** Looked up when it is needed: the variable `MESO_SECRET_<NAME>`, or the file `<name>` in `~/.config/meso/secrets`. */
-  name: string;
-}
-
-/** The name of a secret. Its value is no part of a program, a plan or a store. */
-export type Secret = RecordOf<SecretFields, "name">;
-
-const secretRecord = recordType<SecretFields, "name">({
-  kind: "secret",
-  defaults: () => ({}),
-  fields: { name: aString("letters, digits and hyphens", (name) => /^[A-Za-z0-9-]{1,60}$/.test(name)) },
-});
-
-export function secret(name: string): Secret {
-  return secretRecord({ name });
-}
+import type { Secret } from "./secret.ts";
 
 interface DirectoryPoolFields {
   kind: "directory";

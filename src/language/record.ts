@@ -30,6 +30,8 @@ export interface RecordDefinition<Fields, Required extends keyof Fields> {
   readonly fields: { readonly [K in keyof Fields]: Check };
   /** Rules between fields; only asked of a record whose fields are each right. */
   readonly validate?: (record: RecordOf<Fields, Required>) => readonly Complaint[];
+  /** Further properties, which spreading and hashing do not see. */
+  readonly hidden?: PropertyDescriptorMap;
 }
 
 /** What a record knows of itself beside its fields. */
@@ -65,6 +67,7 @@ export function recordType<Fields extends object, Required extends keyof Fields>
   const rebuild: Rebuild = (given, where, inheritedFrom, places) => {
     const written = frozenCopy(withoutUndefined(given));
     const record = frozenFields({ ...definition.defaults(written as Input), ...written });
+    if (definition.hidden) Object.defineProperties(record, definition.hidden);
     return attachFacts(record, {
       kind: definition.kind,
       given: written,

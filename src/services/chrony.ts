@@ -1,8 +1,10 @@
 import { extend, serviceType } from "../language/service-type.ts";
 import { sbin, text, textFile } from "../language/text.ts";
+import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
 import { checks, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
+import { firewall, openPort } from "./firewall.ts";
 
 export interface ChronyOptions {
   readonly servers?: readonly string[];
@@ -56,6 +58,16 @@ export const chrony = serviceType<ChronyOptions>({
         `,
       }),
     ]),
+    extend(configurationChecks, (options) => [
+      {
+        name: "chronyd",
+        program: sbin("chrony", "chronyd"),
+        arguments: ["-p", "-f", chronyConf(options)],
+      },
+    ]),
+    extend(firewall, ({ allow }) =>
+      allow.length > 0 ? [openPort(123, { protocol: "udp", from: allow, service: "NTP" })] : [],
+    ),
     extend(checks, () => [unitActive("chrony.service")]),
   ],
 });

@@ -5,6 +5,7 @@ export { type ChronyOptions, chrony } from "./chrony.ts";
 export { type ConsolesOptions, consoles } from "./consoles.ts";
 export { dbus } from "./dbus.ts";
 export { type DhcpNetworkingOptions, dhcpNetworking } from "./dhcp-networking.ts";
+export { type FirewallOptions, firewall, type OpenPort, openPort } from "./firewall.ts";
 export { type JournalOptions, journal } from "./journal.ts";
 export { type LogindOptions, logind } from "./logind.ts";
 export { type NetworkdOptions, type NetworkWish, networkd } from "./networkd.ts";

@@ -1,8 +1,10 @@
 import { extend, serviceType } from "../language/service-type.ts";
 import { sbin, text, textFile } from "../language/text.ts";
+import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles, symlink } from "../system/essential-files.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits, unit } from "../system/essential-units.ts";
+import { firewall, openPort } from "./firewall.ts";
 
 const rootLogins = ["no", "prohibit-password", "yes"] as const;
 
@@ -97,6 +99,13 @@ export const openssh = serviceType<OpensshOptions>({
       }),
       hostKeyUnit(options.hostKey),
     ]),
+    extend(configurationChecks, (options, { channel }) => {
+      // Only since OpenSSH 9.3 a configuration can be looked at without the host's keys.
+      if (channel.suite === "bookworm") return [];
+      const config = sshdConfig(options);
+      return [{ name: "sshd", program: sbin("openssh-server", "sshd"), arguments: ["-G", "-f", config] }];
+    }),
+    extend(firewall, ({ port }) => [openPort(port, { service: "SSH" })]),
     extend(checks, ({ port }) => [unitActive("ssh.service"), portAnswers(port)]),
   ],
 });

@@ -1,8 +1,10 @@
 import { extend, serviceType } from "../language/service-type.ts";
 import { sbin, text, textFile } from "../language/text.ts";
+import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
 import { checks, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
+import { firewall, openPort } from "./firewall.ts";
 
 export interface RsyslogOptions {
   readonly rules?: readonly string[];
@@ -53,6 +55,20 @@ export const rsyslog = serviceType<RsyslogOptions>({
           ExecStart=${sbin("rsyslog", "rsyslogd")} -n -iNONE -f ${rsyslogConf(options)}
         `,
       }),
+    ]),
+    extend(configurationChecks, () => [
+      {
+        name: "rsyslogd",
+        program: sbin("rsyslog", "rsyslogd"),
+        arguments: ["-N1", "-f", "/etc/rsyslog.conf"],
+        reads: ["/etc/rsyslog.conf", "/etc/rsyslog.d"],
+        loads: ["/usr/lib/{multiarch}/rsyslog"],
+        folders: ["/var/spool/rsyslog"],
+      },
+    ]),
+    extend(firewall, ({ listen: { tcp, udp } }) => [
+      ...(tcp === undefined ? [] : [openPort(tcp, { service: "system logs" })]),
+      ...(udp === undefined ? [] : [openPort(udp, { protocol: "udp", service: "system logs" })]),
     ]),
     extend(checks, () => [unitActive("rsyslog.service")]),
   ],

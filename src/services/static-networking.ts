@@ -10,6 +10,8 @@ export interface StaticInterface {
   readonly addresses: readonly string[];
   /** Where packets go that no other route takes. */
   readonly gateway?: string;
+  /** The same for IPv6, where the interface has both. */
+  readonly gateway6?: string;
   readonly routes?: readonly StaticRoute[];
   readonly nameServers?: readonly string[];
   readonly searchDomains?: readonly string[];
@@ -59,7 +61,7 @@ function networkFile(name: string, given: StaticInterface) {
 
     [Network]
     ${given.addresses.map((address) => `Address=${address}`)}
-    ${given.gateway === undefined ? "" : `Gateway=${given.gateway}`}
+    ${[given.gateway, given.gateway6].filter((gateway) => gateway !== undefined).map((gateway) => `Gateway=${gateway}`)}
     ${(given.nameServers ?? []).map((server) => `DNS=${server}`)}
     ${given.searchDomains?.length ? `Domains=${given.searchDomains.join(" ")}` : ""}
     DHCP=no
@@ -88,6 +90,9 @@ function mistakes(name: string, given: StaticInterface) {
       .filter((address) => !isNetwork(address))
       .map((address) => wrong(address, "addresses", "an address with its prefix: 10.50.103.201/16")),
     ...(given.gateway === undefined || isIP(given.gateway) ? [] : [wrong(given.gateway, "gateway", "an IP address")]),
+    ...(given.gateway6 === undefined || isIP(given.gateway6) === 6
+      ? []
+      : [wrong(given.gateway6, "gateway6", "an IPv6 address")]),
     ...(given.nameServers ?? [])
       .filter((server) => !isIP(server))
       .map((server) => wrong(server, "nameServers", "an IP address")),

@@ -20,6 +20,8 @@ export interface SandboxOptions {
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly workingDirectory?: string;
+  /** The command sees itself as root, with no more rights than else. */
+  readonly asRoot?: boolean;
   readonly timeoutSeconds: number;
   readonly signal?: AbortSignal;
 }
@@ -92,7 +94,8 @@ async function isolation(options: Omit<SandboxOptions, "timeoutSeconds" | "signa
   const env = { ...fixedEnvironment, ...options.env };
   return [
     ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"],
-    ...["--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "build"],
+    ...["--unshare-user", "--uid", options.asRoot ? "0" : "1000", "--gid", options.asRoot ? "0" : "1000"],
+    ...["--hostname", "build"],
     ...(await rootMounts(options.root)),
     ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"],
     ...(options.binds ?? []).flatMap((bind) => [bind.writable ? "--bind" : "--ro-bind", bind.from, bind.to]),

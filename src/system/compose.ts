@@ -17,6 +17,7 @@ import { linkAlternatives } from "./hooks/alternatives.ts";
 import { installCertificates } from "./hooks/ca-certificates.ts";
 import { writeDpkgDatabase } from "./hooks/dpkg-database.ts";
 import { enableUnits } from "./hooks/enable-units.ts";
+import { type Judge, judgeConfigurations } from "./hooks/judge-configuration.ts";
 import { listShells } from "./hooks/login-shells.ts";
 import type { Remember } from "./hooks/remember.ts";
 import { fillToolCaches, kernelVersions, type RunTool } from "./hooks/tool-caches.ts";
@@ -32,6 +33,8 @@ export interface ComposeInput {
   readonly packages: readonly ComposedPackage[];
   readonly readFile: (entry: FileEntry) => Uint8Array;
   readonly runTool: RunTool;
+  /** Looks at configurations before they are in an image; nobody does when left out. */
+  readonly judge?: Judge;
   /** Keeps what is costly and follows from few inputs from one run to the next; computes anew when left out. */
   readonly remember?: Remember;
   /** The registry of account numbers, with the person's own already in it. */
@@ -109,7 +112,13 @@ export async function composeSystem(input: ComposeInput): Promise<ComposedSystem
   completeTree(tree);
   const unknown = unknownNameProblems(manifest, tree);
   if (unknown.length > 0) throw new MesoError(unknown);
-  await fillToolCaches(tree, input.runTool);
+  await Promise.all([
+    fillToolCaches(tree, input.runTool),
+    // A copy, since the others add to the tree meanwhile.
+    input.judge && manifest.configurationChecks.length > 0
+      ? judgeConfigurations(manifest, new Map(tree), input.judge)
+      : undefined,
+  ]);
   await writeDpkgDatabase(tree, packages, {
     diversions,
     overrides: judged.flatMap(({ effects }) => effects.attributes.filter(({ registered }) => registered)),

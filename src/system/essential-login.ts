@@ -2,6 +2,8 @@ import { compareBytes } from "../base/order.ts";
 import { aLine } from "../language/operating-system.ts";
 import type { Received } from "../language/service-type.ts";
 import { extend } from "../language/service-type.ts";
+import { sbin } from "../language/text.ts";
+import { configurationChecks } from "./essential-configuration.ts";
 import { etcFile, etcFiles } from "./essential-files.ts";
 import type { FileWish } from "./essential-part.ts";
 import { collector } from "./essential-part.ts";
@@ -43,6 +45,20 @@ export const sudoers = collector<string>({
         : [etcFile("/etc/sudoers.d/meso", `${items.map(({ value }) => value).join("\n")}\n`, { mode: 0o440 })],
     ),
     extend(profile, ({ items }) => (items.length === 0 ? [] : ["sudo"])),
+    extend(configurationChecks, ({ items }) =>
+      items.length === 0
+        ? []
+        : [
+            {
+              name: "visudo",
+              program: sbin("sudo", "visudo"),
+              arguments: ["-c", "-f", "/etc/sudoers"],
+              reads: ["/etc/sudoers", "/etc/sudoers.d"],
+              loads: ["/usr/libexec/sudo"],
+              asRoot: true,
+            },
+          ],
+    ),
   ],
 });
 

@@ -15,6 +15,7 @@ import type {
 } from "../language/service-type.ts";
 import { serviceType } from "../language/service-type.ts";
 import type { Content, GeneratedFile, PackageFile } from "../language/text.ts";
+import type { ConfigurationCheck } from "./essential-configuration.ts";
 import type { ManifestCheck } from "./manifest.ts";
 
 /** What services send to the root of the graph: a part of the system, each item with its origin. */
@@ -29,6 +30,7 @@ export interface SystemPart {
   readonly kernelArguments?: readonly Received<string>[];
   readonly initrdModules?: readonly Received<string>[];
   readonly checks?: readonly Received<CheckWish>[];
+  readonly configurationChecks?: readonly Received<ConfigurationCheck>[];
 }
 
 interface PathAttributes {

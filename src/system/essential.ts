@@ -14,6 +14,7 @@ import {
   sysctl,
   tmpfiles,
 } from "./essential-boot.ts";
+import { configurationChecks } from "./essential-configuration.ts";
 import { etcFile, etcFiles, symlink, systemFiles } from "./essential-files.ts";
 import { pam, sudoers, unixRules } from "./essential-login.ts";
 import { hosts, nameServiceSwitch, standardSources } from "./essential-names.ts";
@@ -50,6 +51,7 @@ const targets = [
   environment,
   alternatives,
   checks,
+  configurationChecks,
   pam,
   sudoers,
   hosts,

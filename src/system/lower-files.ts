@@ -3,7 +3,7 @@ import { sortedBy } from "../base/order.ts";
 import { isNormalAbsolutePath } from "../language/file-system.ts";
 import type { Origin, Received } from "../language/service-type.ts";
 import type { FileWish } from "./essential-part.ts";
-import type { LoweredFile } from "./lower-text.ts";
+import type { LoweredFile, LoweredText } from "./lower-text.ts";
 import { addFile, lowerGeneratedFile, lowerText } from "./lower-text.ts";
 import type { ManifestFile } from "./manifest.ts";
 
@@ -15,8 +15,11 @@ export interface LoweredFiles {
   readonly problems: readonly Problem[];
 }
 
-/** Wished files with their texts written out, and the generated files that these name. */
-export function lowerFiles(wishes: readonly Received<FileWish>[]): LoweredFiles {
+/** Wished files with their texts written out, and the generated files that these, or the texts of `named`, name. */
+export function lowerFiles(
+  wishes: readonly Received<FileWish>[],
+  named: readonly Received<LoweredText>[] = [],
+): LoweredFiles {
   const problems: Problem[] = [];
   const packages: Received<string>[] = [];
   const generated = new Map<string, LoweredFile>();
@@ -33,6 +36,13 @@ export function lowerFiles(wishes: readonly Received<FileWish>[]): LoweredFiles 
     const earlier = byPath.get(file.path);
     if (!earlier) byPath.set(file.path, file);
     else if (!isSameDirectory(earlier, file)) problems.push(twoWriters(earlier, file));
+  }
+  for (const { value, origin } of named) {
+    packages.push(...value.packages.map((name) => ({ value: name, origin })));
+    for (const item of value.files.values()) {
+      addFile(generated, item);
+      if (!generatedFor.has(item.path)) generatedFor.set(item.path, origin);
+    }
   }
   for (const item of generated.values()) byPath.set(item.path, storeFile(item, generatedFor.get(item.path)!));
   const files = sortedBy(byPath.values(), (file) => file.path);

@@ -11,6 +11,7 @@ import type { SystemPart } from "./essential-part.ts";
 import { systemRoot } from "./essential-part.ts";
 import { connectServices, foldServices } from "./fold.ts";
 import { lowerAccounts } from "./lower-accounts.ts";
+import { lowerConfigurationCheck } from "./lower-configuration.ts";
 import { lowerFiles } from "./lower-files.ts";
 import type { ManifestDevice, ManifestPackage, SystemManifest } from "./manifest.ts";
 import { fileSystemProblems, isShapeBroken, recordMistakes } from "./validate.ts";
@@ -35,7 +36,13 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
   const parts = (folded.options as { parts: readonly SystemPart[] }).parts;
   const gathered = <K extends keyof SystemPart>(key: K) =>
     parts.flatMap((part) => (part[key] ?? []) as readonly NonNullable<SystemPart[K]>[number][]);
-  const files = lowerFiles(gathered("files"));
+  const configurationChecks = gathered("configurationChecks").map((item) =>
+    lowerConfigurationCheck(item, os.architecture),
+  );
+  const files = lowerFiles(
+    gathered("files"),
+    configurationChecks.flatMap(({ check, texts }) => texts.map((value) => ({ value, origin: check.origin }))),
+  );
   const accounts = lowerAccounts(gathered("users"), gathered("groups"), os.accountNumbers);
   const enabled = gathered("enabledUnits");
   const masked = gathered("maskedUnits");
@@ -102,6 +109,9 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
     checks: [...gathered("checks")]
       .map(({ value, origin }) => ({ ...value, service: origin.by }))
       .sort((a, b) => compareBytes(a.service, b.service) || compareBytes(a.name, b.name)),
+    configurationChecks: configurationChecks
+      .map(({ check }) => check)
+      .sort((a, b) => compareBytes(a.origin.by, b.origin.by) || compareBytes(a.command.join(" "), b.command.join(" "))),
     origins: {
       enabledUnits: originsByValue(enabled),
       maskedUnits: originsByValue(masked),

@@ -42,6 +42,8 @@ export interface SystemManifest {
   /** Maintainer scripts that the person's own program acknowledges. */
   readonly acknowledgedScripts: readonly AcknowledgedScript[];
   readonly checks: readonly ManifestCheck[];
+  /** What judges the configuration while the system is built. */
+  readonly configurationChecks: readonly ManifestConfigurationCheck[];
   readonly origins?: ManifestOrigins;
 }
 
@@ -140,3 +142,18 @@ export type ManifestCheck = { readonly name: string; readonly service: string } 
   | { readonly kind: "port-answers"; readonly port: number; readonly protocol: "tcp" | "udp" }
   | { readonly kind: "command-succeeds"; readonly command: readonly string[] }
 );
+
+/** A program of the system that judges the configuration it will read, in a sandbox, when the system is built. */
+export interface ManifestConfigurationCheck {
+  readonly name: string;
+  /** Program and arguments, by their paths in the system. */
+  readonly command: readonly string[];
+  /** Files, and folders with all they hold, that it sees of the finished system; sorted. */
+  readonly reads: readonly string[];
+  /** What it loads without being linked to it; sorted. */
+  readonly loads: readonly string[];
+  /** Empty folders that it may write to; sorted. */
+  readonly folders: readonly string[];
+  readonly asRoot: boolean;
+  readonly origin: Origin;
+}

@@ -100,4 +100,5 @@ export const emptyManifest: SystemManifest = {
   accountNumbers: {},
   acknowledgedScripts: [],
   checks: [],
+  configurationChecks: [],
 };

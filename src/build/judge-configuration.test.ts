@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MesoError } from "../base/error.ts";
+import { baseFileSystems, baseServices, fileSystem, label, operatingSystem, simpleService, sudoers } from "../index.ts";
+import type { Service } from "../language/service-type.ts";
+import { chrony, openssh, rsyslog } from "../services/index.ts";
+import { testSession } from "../test-support/test-session.ts";
+import { realiseSystem } from "./compose.ts";
+import { prepareSystem } from "./prepare.ts";
+
+/** With programs that judge: chronyd, sshd, rsyslogd, visudo. */
+async function realised(...services: readonly Service[]) {
+  const session = testSession();
+  const os = operatingSystem({
+    hostName: "judged",
+    fileSystems: [fileSystem({ device: label("root"), mountPoint: "/", type: "ext4" }), ...baseFileSystems],
+    services: [...baseServices, ...services],
+  });
+  return realiseSystem(session, await prepareSystem(session, os));
+}
+
+test("a configuration that its program takes is built, and asked about once", async () => {
+  const services = [
+    openssh({ port: 2222 }),
+    chrony({ servers: ["10.0.0.2"] }),
+    rsyslog(),
+    simpleService("operators", sudoers, ["%operators ALL=(root) /usr/bin/true"]),
+  ];
+  const { prepared } = await realised(...services);
+  assert.deepEqual(prepared.manifest.configurationChecks.map(({ name }) => name).sort(), [
+    "chronyd",
+    "rsyslogd",
+    "sshd",
+    "visudo",
+  ]);
+});
+
+test("what programs refuse is told with their words and the place of the service, all at once", async () => {
+  const wrong = realised(
+    openssh({ extraConfiguration: "PermitTunnel perhaps" }),
+    chrony({ extraConfiguration: "nonsense of nothing" }),
+    rsyslog({ extraConfiguration: 'action(type="nothing"' }),
+    simpleService("operators", sudoers, ["%operators ALL=(root /usr/bin/true"]),
+  );
+  await assert.rejects(wrong, (error: unknown) => {
+    assert.ok(error instanceof MesoError);
+    const told = error.problems.map(({ code, what }) => [code, what.split("\n")[0]].join(": ")).sort();
+    assert.deepEqual(told, [
+      "configuration-refused: chronyd refuses the configuration of chrony:",
+      "configuration-refused: rsyslogd refuses the configuration of rsyslog:",
+      "configuration-refused: sshd refuses the configuration of openssh:",
+      "configuration-refused: visudo refuses the configuration of sudoers:",
+    ]);
+    const said = error.problems.map(({ what }) => what).join("\n");
+    for (const words of [/PermitTunnel|perhaps/, /Invalid|nonsense/i, /syntax error|parse/]) assert.match(said, words);
+    assert.ok(error.problems.every(({ where }) => where?.file.endsWith("judge-configuration.test.ts")));
+    return true;
+  });
+});
