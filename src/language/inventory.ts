@@ -28,9 +28,9 @@ export interface HostEntry<Name extends string = string, Networks extends string
   /** Further names, for the name service. */
   readonly aliases: readonly string[];
   /** Its addresses in one network, or in all. */
-  readonly addressesIn: (network?: Networks) => readonly string[];
+  addressesIn(network?: Networks): readonly string[];
   /** How to be in the network, as `staticNetworking({ eth0: host.on("cluster") })` takes it. */
-  readonly on: (network: Networks) => HostInterface;
+  on(network: Networks): HostInterface;
 }
 
 export interface HostInterface {
