@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { MesoError } from "../base/error.ts";
 import { baseFileSystems, baseServices, fileSystem, label, operatingSystem, simpleService, sudoers } from "../index.ts";
 import type { Service } from "../language/service-type.ts";
-import { chrony, openssh, rsyslog } from "../services/index.ts";
+import { bind9, chrony, haproxy, nginx, openssh, rsyslog } from "../services/index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { realiseSystem } from "./compose.ts";
 import { prepareSystem } from "./prepare.ts";
@@ -54,6 +54,28 @@ test("what programs refuse is told with their words and the place of the service
     const said = error.problems.map(({ what }) => what).join("\n");
     for (const words of [/PermitTunnel|perhaps/, /Invalid|nonsense/i, /syntax error|parse/]) assert.match(said, words);
     assert.ok(error.problems.every(({ where }) => where?.file.endsWith("judge-configuration.test.ts")));
+    return true;
+  });
+});
+
+test("zones, web servers and balancers are judged too", async () => {
+  const server = { kind: "http", host: "a.example.org", hostName: "a", address: "10.0.0.1", port: 80 } as const;
+  const wrong = realised(
+    bind9({ zones: [{ name: "example.org", records: ["@ SOA a b 1 2 3 4 5", "@ NS a", "a A 10.0.0.256"] }] }),
+    nginx({ sites: [{ locations: [{ path: "/", root: "/srv", extraConfiguration: "autoindexx on;" }] }] }),
+    haproxy({ ports: [{ name: "web", port: 80, servers: [server], extraConfiguration: "balence source" }] }),
+  );
+  await assert.rejects(wrong, (error: unknown) => {
+    assert.ok(error instanceof MesoError);
+    const said = error.problems.map(({ what }) => what).join("\n");
+    assert.equal(error.problems.length, 3, said);
+    for (const words of [
+      /example\.org\.zone:3: .*10\.0\.0\.256/,
+      /unknown directive "autoindexx"/,
+      /unknown keyword 'balence'/,
+    ]) {
+      assert.match(said, words);
+    }
     return true;
   });
 });

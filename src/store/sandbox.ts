@@ -155,7 +155,9 @@ function explain(options: SandboxOptions, code: number | null, stdout: Buffer, s
       hint: "as root: sysctl -w kernel.unprivileged_userns_clone=1 (or, on a kernel with that AppArmor rule, kernel.apparmor_restrict_unprivileged_userns=0); in a container, allow nested user namespaces",
     });
   }
-  const tail = lastLines(stderr.trim() || stdout.subarray(-errorTailBytes).toString().trim());
+  // Programs disagree on where complaints go; named-checkconf tells the place on one and the reason on the other.
+  const outputs = [stdout.subarray(-errorTailBytes).toString().trim(), stderr.trim()];
+  const tail = lastLines(outputs.filter((output) => output !== "").join("\n"));
   const ending = code === null ? "was killed" : `failed with exit code ${code}`;
   return failure("build-failed", `${options.command[0]} ${ending} in the sandbox:\n${tail}`);
 }
