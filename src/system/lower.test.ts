@@ -223,8 +223,8 @@ test("fields of the record become files", () => {
   assert.deepEqual(resolved.enabledUnits, ["systemd-resolved.service"]);
 });
 
-test("a hundred machines are evaluated and lowered in a second", () => {
-  const start = performance.now();
+test("a hundred machines are evaluated and lowered without a quadratic slip", () => {
+  const before = process.cpuUsage();
   for (let index = 0; index < 100; index++) {
     const os = operatingSystem({
       hostName: `node-${index}`,
@@ -238,8 +238,9 @@ test("a hundred machines are evaluated and lowered in a second", () => {
     });
     systemHash(lowerSystem(os), []);
   }
-  const seconds = (performance.now() - start) / 1000;
-  // Ten times what a quiet machine needs: the bound is against quadratic slips, the figure belongs to the benchmark.
+  // Of this process alone, so that a busy host does not count. Ten times what is needed: the figure is the benchmark's.
+  const { user, system } = process.cpuUsage(before);
+  const seconds = (user + system) / 1e6;
   assert.ok(seconds < 3, `${seconds} s`);
 });
 

@@ -1,3 +1,4 @@
+import { canonicalJson } from "../base/canonical.ts";
 import type { Problem } from "../base/error.ts";
 import { failure, MesoError } from "../base/error.ts";
 import { compareBytes, sortedBy } from "../base/order.ts";
@@ -108,7 +109,12 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
     ),
     checks: [...gathered("checks")]
       .map(({ value, origin }) => ({ ...value, service: origin.by }))
-      .sort((a, b) => compareBytes(a.service, b.service) || compareBytes(a.name, b.name)),
+      .sort(
+        (a, b) =>
+          compareBytes(a.service, b.service) ||
+          compareBytes(a.name, b.name) ||
+          compareBytes(canonicalJson(a), canonicalJson(b)),
+      ),
     configurationChecks: configurationChecks
       .map(({ check }) => check)
       .sort((a, b) => compareBytes(a.origin.by, b.origin.by) || compareBytes(a.command.join(" "), b.command.join(" "))),
