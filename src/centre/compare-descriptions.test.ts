@@ -296,14 +296,14 @@ describe("any two systems", () => {
       // In the one order that a system has them in.
       checks: fc
         .array(
-        fc.record({
-          kind: fc.constant("unit-active" as const),
-          name: fc.constant("is active"),
-          service: fc.constantFrom("x", "y"),
-          unit: fc.constantFrom("a.service", "b.service"),
-        }),
-        { maxLength: 3 },
-      )
+          fc.record({
+            kind: fc.constant("unit-active" as const),
+            name: fc.constant("is active"),
+            service: fc.constantFrom("x", "y"),
+            unit: fc.constantFrom("a.service", "b.service"),
+          }),
+          { maxLength: 3 },
+        )
         .map((some) => sortedBy(some, canonicalJson)),
       wishes: few(fc.record({ name: fc.constantFrom("a", "b", "c"), origins: fc.constant([]) }), ({ name }) => name),
       accountNumbers: fc.dictionary(fc.constantFrom("svc"), fc.nat(3)),
