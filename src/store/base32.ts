@@ -1,7 +1,8 @@
 import { failure } from "../base/error.ts";
 
 /** Digits and small letters without e, o, u, t: the alphabet that Nix and Guix share. */
-const alphabet = "0123456789abcdfghijklmnpqrsvwxyz";
+export const base32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz";
+const alphabet = base32Alphabet;
 
 /**
  * Base-32 of store paths: the bytes are one little-endian integer, written with its most significant group

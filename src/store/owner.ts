@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { removeTree } from "./remove-tree.ts";
 
 /**
  * Who made a lock or a temporary folder, as text without slashes: boot, process namespace, process number and
@@ -32,7 +33,7 @@ export function sweepAbandoned(folder: string, prefix = ""): void {
     if (!owner) continue;
     const path = join(folder, name);
     const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-    if (ownerIsGone(owner, age)) rmSync(path, { recursive: true, force: true });
+    if (ownerIsGone(owner, age)) removeTree(path);
   }
 }
 
