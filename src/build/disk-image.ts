@@ -1,25 +1,18 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { assert } from "../base/error.ts";
 import { hashOf } from "../base/hash.ts";
 import { formatBytes } from "../base/progress.ts";
-import { buildDisk, diskLayout, rootPartitionBytes } from "../image/disk.ts";
-import { erofsDataRegion } from "../image/erofs/layout.ts";
-import { writeErofs } from "../image/erofs/write-erofs.ts";
-import { ext4DataRegion, writeExt4 } from "../image/ext4/write-ext4.ts";
+import { buildDisk, diskLayout } from "../image/disk.ts";
 import type { DiskRecipe } from "../image/extent.ts";
 import { writeFat } from "../image/fat/write-fat.ts";
 import { guidFrom } from "../image/gpt.ts";
 import { recipeHash } from "../image/output/recipe-identity.ts";
-import { place } from "../image/placement.ts";
-import type { FileTree } from "../store/file-tree.ts";
-import type { SegmentTable } from "../store/segment.ts";
-import type { ManifestFileSystem } from "../system/manifest.ts";
 import { efiFiles, grubAhead, grubImages } from "./boot-parts.ts";
 import { type RealisedSystem, realiseSystem } from "./compose.ts";
 import { rememberComposedFacts } from "./composed-facts.ts";
+import { isDiskImageKept, keepDiskImage, keptDiskImage } from "./kept-image.ts";
 import type { ResolvedSystem } from "./prepare.ts";
-import { decodeImage, encodeImage, packRecipe } from "./recipe-file.ts";
+import { packRecipe } from "./recipe-file.ts";
+import { labelOf, type RootFileSystem, rootFileSystem, tableOf } from "./root-file-system.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
 
@@ -33,6 +26,8 @@ export interface DiskImage {
   readonly files: number;
   /** Bytes that extents cover. */
   readonly dataBytes: number;
+  /** The image that this one's root file system was made from, where it was: they share the blocks that are the same. */
+  readonly base?: DiskImage;
 }
 
 export interface DiskImageOptions {
@@ -63,7 +58,7 @@ export async function diskImage(
 
 /** Whether an image was laid out before. Only `diskImage` looks whether it is still whole. */
 export function hasDiskImage(session: BuildSession, prepared: ResolvedSystem, options: DiskImageOptions = {}): boolean {
-  return existsSync(keptFile(session, keyOf(prepared, options).key));
+  return isDiskImageKept(session, keyOf(prepared, options).key);
 }
 
 function keyOf({ systemHash }: ResolvedSystem, options: DiskImageOptions): { key: string; size: number } {
@@ -79,41 +74,22 @@ async function makeDiskImage(
 ): Promise<DiskImage> {
   const system = await realiseSystem(session, prepared, [grubAhead(session, prepared)]);
   rememberComposedFacts(session, system);
-  const { image, packed } = await stage(
+  const { image, packed, root } = await stage(
     session,
     "lay out",
     async () => {
-      const recipe = await layOutRecipe(session, system, size);
+      const { recipe, root } = await layOutRecipe(session, system, size, true);
       const packed = packRecipe(recipe);
       packed.catch(() => {}); // Met below; until then it is nobody's.
-      return { image: { key, ...aboutImage(session, system, recipe) }, packed };
+      const image = { key, ...aboutImage(session, system, recipe), ...(root.base && { base: root.base }) };
+      return { image, packed, root };
     },
     ({ image: { recipe, dataBytes } }) =>
       `${recipe.extents.length} extents, ${formatBytes(dataBytes)} of ${formatBytes(size)}`,
   );
-  const file = keptFile(session, key);
-  mkdirSync(dirname(file), { recursive: true });
-  const aside = session.store.temporaryPath();
-  writeFileSync(aside, encodeImage(image, await packed));
-  renameSync(aside, file);
+  keepDiskImage(session, image, await packed);
+  root.remember?.(key);
   return image;
-}
-
-/** The image that an earlier run laid out, when the store still has all that it points to. */
-export function keptDiskImage(session: BuildSession, key: string): DiskImage | undefined {
-  const file = keptFile(session, key);
-  if (!existsSync(file)) return undefined;
-  const decoded = decodeImage(readFileSync(file));
-  if (!decoded) return undefined;
-  const ends = new Map<string, number>();
-  for (const { length, source } of decoded.recipe.extents) {
-    if (source.kind !== "segment") continue;
-    ends.set(source.segment, Math.max(ends.get(source.segment) ?? 0, source.offset + length));
-  }
-  // A data file that is too short is found damaged, and made again, only by who asks for its segment.
-  const isThere = ([id, end]: [string, number]): boolean =>
-    (statSync(session.store.segmentDataPath(id), { throwIfNoEntry: false })?.size ?? -1) >= end;
-  return [...ends].every(isThere) ? { key, ...decoded } : undefined;
 }
 
 /** Lays a composed system out as a disk of `size` bytes, whatever the store has kept. */
@@ -122,81 +98,41 @@ export async function layOutDisk(
   system: RealisedSystem,
   size: number = diskLayout.defaultSize,
 ): Promise<Omit<DiskImage, "key">> {
-  return aboutImage(session, system, await layOutRecipe(session, system, size));
+  return aboutImage(session, system, (await layOutRecipe(session, system, size, false)).recipe);
 }
 
-async function layOutRecipe(session: BuildSession, system: RealisedSystem, size: number): Promise<DiskRecipe> {
+async function layOutRecipe(
+  session: BuildSession,
+  system: RealisedSystem,
+  size: number,
+  mayReuse: boolean,
+): Promise<{ recipe: DiskRecipe; root: RootFileSystem }> {
   const { manifest } = system.prepared;
-  const root = manifest.fileSystems.find(({ mountPoint }) => mountPoint === "/");
-  assert(root, "a lowered system has a root file system");
+  const declared = manifest.fileSystems.find(({ mountPoint }) => mountPoint === "/");
+  assert(declared, "a lowered system has a root file system");
   const begun = Promise.all([efiFiles(session, system), grubImages(session, system)]);
   begun.catch(() => {}); // Met below; until then it is nobody's.
   // On this processor, while another expands the modules of the initrd.
-  const rootRecipe = rootFileSystem(session, system, root, rootPartitionBytes(size));
+  const root = rootFileSystem(session, system, declared, { diskSize: size, mayReuse });
   const [efi, grub] = await begun;
-  return buildDisk({
+  const recipe = buildDisk({
     size,
     architecture: manifest.architecture,
-    root: rootRecipe,
-    rootLabel: labelOf(root),
+    root: root.recipe,
+    rootLabel: labelOf(declared),
     efi: writeFat(efi, {
       size: diskLayout.efi.length,
       label: "EFI",
-      volumeId: Number.parseInt(guidFrom(`mesoforge efi ${labelOf(root)}`).slice(0, 8), 16),
+      volumeId: Number.parseInt(guidFrom(`mesoforge efi ${labelOf(declared)}`).slice(0, 8), 16),
       hiddenSectors: diskLayout.efi.start / 512,
     }),
     ...(grub ? { grub } : {}),
   });
+  return { recipe, root };
 }
 
 function aboutImage(session: BuildSession, system: RealisedSystem, recipe: DiskRecipe): Omit<DiskImage, "key"> {
   const dataBytes = recipe.extents.reduce((sum, extent) => sum + extent.length, 0);
   const imageHash = recipeHash(recipe, (id) => tableOf(session, system, id).dataSha256);
   return { recipe, imageHash, files: system.tree.size, dataBytes };
-}
-
-function rootFileSystem(
-  session: BuildSession,
-  system: RealisedSystem,
-  { type, device }: ManifestFileSystem,
-  size: number,
-): DiskRecipe {
-  const label = labelOf({ device });
-  const segments = segmentsOf(session, system, system.tree);
-  const region = type === "erofs" ? erofsDataRegion(size) : ext4DataRegion(size);
-  const blocks = place(
-    [...segments].map(([key, bytes]) => ({ key, units: bytes / blockBytes })),
-    { start: region.start / blockBytes, length: Math.floor(region.length / blockBytes) },
-  );
-  const segmentPlacement = new Map([...blocks].map(([id, block]) => [id, block * blockBytes]));
-  // Not of the machine's name: what two machines share, they share to the last block.
-  const uuid = device.kind === "uuid" ? device.uuid : guidFrom(`mesoforge root ${type} ${label}`);
-  const write = type === "erofs" ? writeErofs : writeExt4;
-  return write(system.tree, { size, label, uuid, segments, segmentPlacement });
-}
-
-const blockBytes = 4096;
-
-/** Bytes of data by id, for every segment that a file of the tree points into. */
-function segmentsOf(session: BuildSession, system: RealisedSystem, tree: FileTree): Map<string, number> {
-  const segments = new Map<string, number>();
-  for (const entry of tree.values()) {
-    if (entry.kind !== "file" || entry.size === 0 || entry.content.kind !== "segment") continue;
-    const { segment } = entry.content;
-    if (!segments.has(segment)) segments.set(segment, tableOf(session, system, segment).dataBytes);
-  }
-  return segments;
-}
-
-function tableOf(session: BuildSession, system: RealisedSystem, id: string): SegmentTable {
-  return system.segments.get(id) ?? session.store.readSegmentTable(id);
-}
-
-/** A root that is not found by label carries one all the same: it names the partition. */
-function labelOf({ device }: Pick<ManifestFileSystem, "device">): string {
-  return device.kind === "label" ? device.label : "root";
-}
-
-function keptFile({ store }: BuildSession, key: string): string {
-  return join(store.directory, "cache", "recipes", key);
 }

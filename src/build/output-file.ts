@@ -5,7 +5,8 @@ import { formatBytes } from "../base/progress.ts";
 import { writeQcow2 } from "../image/output/qcow2.ts";
 import { updateRaw } from "../image/output/update-raw.ts";
 import { writeRaw } from "../image/output/write-raw.ts";
-import { type DiskImage, keptDiskImage } from "./disk-image.ts";
+import type { DiskImage } from "./disk-image.ts";
+import { keptDiskImage } from "./kept-image.ts";
 import { type BuildSession, stage } from "./session.ts";
 
 export const outputFormats = ["raw", "qcow2"] as const;
@@ -35,7 +36,8 @@ export async function writeOutput(session: BuildSession, image: DiskImage, optio
     return 0;
   }
   const isPatchable = options.inPlace && isUntouched && last.format === "raw" && format === "raw";
-  const before = isPatchable ? keptDiskImage(session, last.key) : undefined;
+  const inMemory = image.base?.key === last?.key ? image.base : undefined;
+  const before = isPatchable ? (inMemory ?? keptDiskImage(session, last.key)) : undefined;
   const written = await stage(
     session,
     "write",

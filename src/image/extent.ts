@@ -44,3 +44,13 @@ export function diskRecipe(size: number, extents: readonly Extent[], free?: read
 export function shifted<T extends DiskRange>(extents: readonly T[], by: number): T[] {
   return extents.map((extent) => ({ ...extent, start: extent.start + by }));
 }
+
+/** What a recipe has within a range that no extent reaches across the ends of: a partition, out of its disk. */
+export function partOf({ extents, free }: DiskRecipe, { start, length }: DiskRange): DiskRecipe {
+  const isWithin = (one: DiskRange): boolean => one.start >= start && one.start + one.length <= start + length;
+  return {
+    size: length,
+    extents: shifted(extents.filter(isWithin), -start),
+    ...(free && { free: shifted(free.filter(isWithin), -start) }),
+  };
+}

@@ -66,6 +66,17 @@ export function writeInode({ view }: TableBlock, at: number, fields: InodeFields
   view.setInt32(at + 0x90, seconds, true); // i_crtime
 }
 
+/** The size of the file whose inode these are the bytes of, to be read or written anew. Seal it again afterwards. */
+export function sizeAt(inode: Buffer): { readonly read: () => number; readonly write: (size: number) => void } {
+  return {
+    read: () => inode.readUInt32LE(0x4) + inode.readUInt32LE(0x6c) * 2 ** 32,
+    write: (size) => {
+      inode.writeUInt32LE(size % 2 ** 32, 0x4);
+      inode.writeUInt32LE(Math.floor(size / 2 ** 32), 0x6c);
+    },
+  };
+}
+
 /** What 34 bits hold, seconds since 1970: 1901 to 2446. */
 const earliest = -(2 ** 31);
 const latest = 2 ** 34 - 2 ** 31 - 1;
@@ -77,6 +88,9 @@ export function inodeSeed(seed: number, number: number): number {
 
 /** Writes the checksum of a finished inode. `seed` is its `inodeSeed`; without attributes its body ends in zeros. */
 export function sealInode({ bytes, view }: TableBlock, at: number, seed: number, hasBodyAttributes = false): void {
+  // The checksum itself counts as zero, should there be one already.
+  view.setUint16(at + 0x7c, 0, true);
+  view.setUint16(at + 0x82, 0, true);
   const checksum = hasBodyAttributes
     ? crc32c(seed, bytes, at, at + inodeBytes)
     : crc32cOfZeros(crc32c(seed, bytes, at, at + bodyAttributesStart), inodeBytes - bodyAttributesStart);

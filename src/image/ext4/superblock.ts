@@ -26,6 +26,9 @@ export interface SuperblockFields {
   readonly journalSize: number;
 }
 
+/** `s_checksum_seed`: the same for all, so that blocks do not depend on the UUID and machines can share them. */
+export const checksumSeed = 0x6d65736f;
+
 export const superblockStart = 1024;
 export const superblockBytes = 1024;
 

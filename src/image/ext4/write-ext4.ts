@@ -22,7 +22,8 @@ import {
 import { writeJournalSuperblock } from "./journal.ts";
 import { layOut, lostAndFoundPath, type SegmentRoom } from "./layout.ts";
 import { type Node, nodesOf } from "./node.ts";
-import { journalInode, madeAt, superblockBytes, superblockStart, writeSuperblock } from "./superblock.ts";
+import { isCopied } from "./rewrite-contents.ts";
+import { checksumSeed, journalInode, madeAt, superblockBytes, superblockStart, writeSuperblock } from "./superblock.ts";
 
 export { ext4DataRegion };
 
@@ -35,6 +36,17 @@ export interface Ext4Options extends SegmentRoom {
   readonly uuid: string;
 }
 
+/** Where a small generated file lies: the number of its inode, and of its first block. */
+export interface GeneratedPlace {
+  readonly inode: number;
+  readonly start: number;
+}
+
+export interface Ext4Recipe extends DiskRecipe {
+  /** By path; with them `rewriteContents` makes another file system of the same frame from this one. */
+  readonly generated: ReadonlyMap<string, GeneratedPlace>;
+}
+
 /**
  * An ext4 file system that holds `tree`, as extents: contents of segments stay in their data files, at the places the
  * caller has given the segments within `ext4DataRegion`. A pure function of its arguments, but for the order of the
@@ -42,7 +54,7 @@ export interface Ext4Options extends SegmentRoom {
  *
  * @throws MesoError `image-size`, `label`, `uuid`, `no-room`, and what `nodesOf` throws, for what ext4 cannot hold.
  */
-export function writeExt4(tree: FileTree, options: Ext4Options): DiskRecipe {
+export function writeExt4(tree: FileTree, options: Ext4Options): Ext4Recipe {
   const shape = geometry(options.size);
   const label = labelBytes(options.label);
   const uuid = uuidBytes(options.uuid);
@@ -67,14 +79,16 @@ export function writeExt4(tree: FileTree, options: Ext4Options): DiskRecipe {
     ...{ shape, label, uuid, hashSeed, checksumSeed, ...usage.write(checksumSeed) },
     ...{ journalBlockField, journalSize: shape.journal.length * blockBytes },
   });
-  return diskRecipe(options.size, [...disk.extents(), ...contents], [ext4DataRegion(options.size)]);
+  const recipe = diskRecipe(options.size, [...disk.extents(), ...contents], [ext4DataRegion(options.size)]);
+  return { ...recipe, generated: generatedPlaces(nodes) };
 }
 
-/** `s_checksum_seed`: the same for all, so that blocks do not depend on the UUID and machines can share them. */
-const checksumSeed = 0x6d65736f;
 const lastReservedInode = 10;
-/** Contents up to here are copied beside each other rather than being extents of their own. Bytes. */
-const mostCopiedBytes = 65536;
+
+function generatedPlaces(nodes: readonly Node[]): Map<string, GeneratedPlace> {
+  const generated = nodes.filter(({ entry }) => isCopied(entry));
+  return new Map(generated.map(({ path, inode, start }) => [path, { inode, start }]));
+}
 
 /** Writes the inode of a node with its attributes and extent tree, and marks all that it uses. */
 function writeNode(node: Node, table: TableBlock, disk: SparseBlocks, usage: Usage): void {
@@ -126,7 +140,7 @@ function writeContents(node: Node, disk: SparseBlocks): Extent | undefined {
   assert(entry.kind === "file", "what has contents and is neither directory nor link is a file");
   const start = node.start * blockBytes;
   if (entry.content.kind === "segment") return { start, length: node.blocks * blockBytes, source: entry.content };
-  if (entry.size > mostCopiedBytes) return { start, length: entry.size, source: entry.content };
+  if (!isCopied(entry)) return { start, length: entry.size, source: entry.content };
   disk.put(start, entry.content.bytes);
   return undefined;
 }

@@ -58,5 +58,7 @@ function isSame(
     return isOneRun && (a.segment === b.segment || identify(a.segment) === identify(b.segment));
   }
   if (a.kind !== "bytes" || b.kind !== "bytes") return false;
+  const isOnePlace = a.bytes.buffer === b.bytes.buffer && a.bytes.byteOffset + skipA === b.bytes.byteOffset + skipB;
+  if (isOnePlace) return true;
   return Buffer.compare(a.bytes.subarray(skipA, skipA + length), b.bytes.subarray(skipB, skipB + length)) === 0;
 }
