@@ -141,7 +141,8 @@ function gather(stream: NodeJS.ReadableStream, limit: number): () => Buffer {
   };
 }
 
-function explain(options: SandboxOptions, code: number | null, stdout: Buffer, stderr: string): MesoError {
+/** What keeps bubblewrap itself from working, by exit code and what it wrote; undefined when it is not to blame. */
+export function sandboxTrouble(code: number | null, stderr: string): MesoError | undefined {
   // 127 from the shell itself, before bubblewrap could say anything: it is not there.
   if (code === 127 && /bwrap: (not found|No such file)/.test(stderr) && !stderr.includes("execvp")) {
     return failure("sandbox-missing", "bubblewrap (the program bwrap) is not installed", {
@@ -155,6 +156,12 @@ function explain(options: SandboxOptions, code: number | null, stdout: Buffer, s
       hint: "as root: sysctl -w kernel.unprivileged_userns_clone=1 (or, on a kernel with that AppArmor rule, kernel.apparmor_restrict_unprivileged_userns=0); in a container, allow nested user namespaces",
     });
   }
+  return undefined;
+}
+
+function explain(options: SandboxOptions, code: number | null, stdout: Buffer, stderr: string): MesoError {
+  const trouble = sandboxTrouble(code, stderr);
+  if (trouble) return trouble;
   // Programs disagree on where complaints go; named-checkconf tells the place on one and the reason on the other.
   const outputs = [stdout.subarray(-errorTailBytes).toString().trim(), stderr.trim()];
   const tail = lastLines(outputs.filter((output) => output !== "").join("\n"));
@@ -170,7 +177,8 @@ function timeout(options: SandboxOptions, stderr: string): MesoError {
   );
 }
 
-function lastLines(text: string): string {
+/** The end of a program's output, marked as such. */
+export function lastLines(text: string): string {
   return text
     .split("\n")
     .slice(-20)
