@@ -8,6 +8,7 @@ import { buildImages, prepareSystems } from "../src/build/build-systems.ts";
 import type { DiskImage } from "../src/build/disk-image.ts";
 import { fetchSegments } from "../src/build/fetch-archives.ts";
 import { allPackages, type ResolvedSystem } from "../src/build/prepare.ts";
+import { batchSize } from "../src/centre/publish-images.ts";
 import { changedBlocks } from "../src/image/output/recipe-identity.ts";
 import type { ImageAbout } from "../src/pools/about.ts";
 import { openCephPool } from "../src/pools/ceph/ceph-pool.ts";
@@ -26,7 +27,9 @@ const small = { name: "rsyslog", file: "usr/share/doc/rsyslog/copyright" };
 const session = freshSession();
 process.on("exit", session.remove);
 const { store } = session;
-const systems = await prepareSystems(session, syntheticCentre());
+/** `-- ceph 12`: only about so many machines, spread over all roles, to try something. */
+const machines = Number(process.argv[2] ?? Infinity);
+const systems = await prepareSystems(session, someOf(syntheticCentre(), machines));
 const archives = new Map([...systems.values()].flatMap(allPackages).map((one) => [one.sha256, one]));
 const segments = await fetchSegments(session, [...archives.values()]);
 const updated = withUpdatedPackage(session, systems, library);
@@ -58,6 +61,16 @@ try {
   await cluster.stop();
 }
 
+function someOf<T>(all: ReadonlyMap<string, T>, count: number): ReadonlyMap<string, T> {
+  const step = Math.max(1, Math.round(all.size / count));
+  return new Map([...all].filter((_, index) => index % step === 0));
+}
+
+interface BuiltMachine {
+  readonly machine: string;
+  readonly image: DiskImage;
+}
+
 interface Published {
   readonly shared: number;
   readonly own: number;
@@ -75,38 +88,40 @@ async function row(what: string, aim: string, work: () => Promise<unknown>): Pro
   return { shared, own };
 }
 
-/** Builds all, and publishes each as soon as it is there while the next ones are built. */
+/** Builds all, and publishes them as src/centre/publish-images.ts does: in batches, while the next ones are built. */
 async function publishAll(some: Systems, version: number): Promise<Published> {
   let [shared, own] = [0, 0];
-  const publishing = new Set<Promise<void>>();
+  let batch: BuiltMachine[] = [];
+  const send = async (): Promise<void> => {
+    const report = await publish(pool, batch, version);
+    shared += report.sharedBytes;
+    own += report.ownBytes;
+    batch = [];
+  };
   for await (const { key, image } of buildImages(session, wanted(some))) {
-    const one: Promise<void> = publish(pool, key, image, version)
-      .then((report) => {
-        shared += report.sharedBytes;
-        own += report.ownBytes;
-      })
-      .finally(() => publishing.delete(one));
-    publishing.add(one);
-    if (publishing.size >= 2) await Promise.race(publishing);
+    batch.push({ machine: key, image });
+    if (batch.length >= batchSize) await send();
   }
-  await Promise.all(publishing);
+  if (batch.length > 0) await send();
   return { shared, own };
 }
 
-function publish(into: Pool, machine: string, image: DiskImage, version: number) {
+function publish(into: Pool, images: readonly BuiltMachine[], version: number) {
   const stamp = `20250101000${version}`;
-  const about: ImageAbout = {
-    ...{ formatVersion: 1, centre: "synthetic", machine, role: "published", stamp },
-    system: {
-      systemHash: image.imageHash,
-      imageHash: image.imageHash,
-      lockHash: image.imageHash,
-      builder: "bench",
-      publishedAt: 1,
-    },
-  };
-  const name = `VMroot_${machine.replaceAll("/", "-")}_${stamp}`;
-  return into.publish([{ name, recipe: image.recipe, about }], { files: store, identify, signal: session.signal });
+  const publications = images.map(({ machine, image }) => {
+    const about: ImageAbout = {
+      ...{ formatVersion: 1, centre: "synthetic", machine, role: "published", stamp },
+      system: {
+        systemHash: image.imageHash,
+        imageHash: image.imageHash,
+        lockHash: image.imageHash,
+        builder: "bench",
+        publishedAt: 1,
+      },
+    };
+    return { name: `VMroot_${machine.replaceAll("/", "-")}_${stamp}`, recipe: image.recipe, about };
+  });
+  return into.publish(publications, { files: store, identify, signal: session.signal });
 }
 
 /** One machine alone, its first image and that after the update: what moves, by the OSD's own count. */
@@ -115,9 +130,9 @@ async function oneMachine(update: typeof library): Promise<string> {
   const single = poolNamed("single");
   const changedSystems = withUpdatedPackage(session, systems, update);
   const [before, after] = [await imageOf(systems, machine!), await imageOf(changedSystems, machine!)];
-  await publish(single, machine!, before, 1);
+  await publish(single, [{ machine: machine!, image: before }], 1);
   const start = await bytesToOsd();
-  const report = await publish(single, `${machine}-${update.name}`, after, 2);
+  const report = await publish(single, [{ machine: `${machine}-${update.name}`, image: after }], 2);
   const moved = (await bytesToOsd()) - start;
   const changed = changedBlocks(before.recipe, after.recipe, identify).blocks * 4096;
   const literal = after.recipe.extents.reduce((sum, one) => sum + (one.source.kind === "bytes" ? one.length : 0), 0);

@@ -82,7 +82,7 @@ export async function publishImages(
 }
 
 /** Images laid out and held in memory until they are sent together: some MB each. */
-const batchSize = 16;
+export const batchSize = 16;
 
 function publication(
   { centre, now }: PublishContext,
