@@ -80,8 +80,11 @@ function loaded({ loads, reads }: ManifestConfigurationCheck): readonly string[]
   return [...loads, ...reads.filter(isBesidePrograms)];
 }
 
+/** As Linux limits it (path_resolution(7)). */
+const mostLinks = 40;
+
 /** What the program sees beside itself, complete with parent folders, and with what links of it lead to. */
-function visibleTree({ reads }: ManifestConfigurationCheck, tree: FileTree): FileTree {
+function visibleTree({ command, reads, loads }: ManifestConfigurationCheck, tree: FileTree): FileTree {
   const wanted = [...alwaysVisible, ...reads.filter((path) => !isBesidePrograms(path))];
   const part = new Map<string, TreeEntry>();
   const add = (path: string): void => {
@@ -93,6 +96,14 @@ function visibleTree({ reads }: ManifestConfigurationCheck, tree: FileTree): Fil
   };
   add("/");
   for (const path of wanted) add(path);
+  // A program may be an alternative: /usr/sbin/squid leads through /etc.
+  for (let path of [...command.slice(0, 1), ...loads]) {
+    for (let entry = tree.get(path), links = 0; entry?.kind === "symlink" && links < mostLinks; links++) {
+      path = posix.resolve(posix.dirname(path), entry.target);
+      add(path);
+      entry = tree.get(path);
+    }
+  }
   const folders = wanted.filter((path) => tree.get(path)?.kind === "directory").map((path) => `${path}/`);
   if (folders.length === 0) return part;
   for (const path of tree.keys()) {

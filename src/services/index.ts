@@ -9,12 +9,15 @@ export { type DhcpNetworkingOptions, dhcpNetworking } from "./dhcp-networking.ts
 export { type FirewallOptions, firewall, type OpenPort, openPort } from "./firewall.ts";
 export { type BalancedPort, type HaproxyOptions, haproxy } from "./haproxy.ts";
 export { type JournalOptions, journal } from "./journal.ts";
+export { type FloatingAddresses, type KeepalivedOptions, keepalived } from "./keepalived.ts";
 export { type LogindOptions, logind } from "./logind.ts";
 export { type NetworkdOptions, type NetworkWish, networkd } from "./networkd.ts";
 export { type NginxLocation, type NginxOptions, type NginxSite, nginx } from "./nginx.ts";
 export { type OpensshOptions, openssh } from "./openssh.ts";
 export { qemuGuestAgent } from "./qemu-guest-agent.ts";
 export { type RsyslogOptions, type RsyslogTarget, rsyslog } from "./rsyslog.ts";
+export { type SquidOptions, squid } from "./squid.ts";
 export { type StaticInterface, type StaticRoute, staticNetworking } from "./static-networking.ts";
 export { type UdevOptions, udev } from "./udev.ts";
+export { type ForwardZone, type UnboundOptions, unbound } from "./unbound.ts";
 export { hostZone, reverseZone, type Zone, type ZoneAuthority } from "./zone.ts";

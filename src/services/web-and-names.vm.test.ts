@@ -23,7 +23,7 @@ import {
 } from "../index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { withMachines } from "../testing/index.ts";
-import { bind9, firewall, haproxy, hostZone, nginx, reverseZone } from "./index.ts";
+import { bind9, firewall, haproxy, hostZone, keepalived, nginx, reverseZone, squid, unbound } from "./index.ts";
 
 const lan = network({ name: "lan", range: "10.77.0.0/24", nameServers: ["10.77.0.2"], domain: "example.org" });
 const site = inventory({
@@ -35,7 +35,7 @@ const site = inventory({
 const { hosts } = site;
 const authority = { nameServers: [hosts.front] };
 
-test("names are answered, requests balanced over two web servers, and a closed firewall is closed", async () => {
+test("names, balanced web servers, a proxy, a closed firewall, and an address that outlives its machine", async () => {
   const session = testSession();
   const front = machine(
     "front",
@@ -52,10 +52,21 @@ test("names are answered, requests balanced over two web servers, and a closed f
       statisticsPort: 8404,
     }),
     ...webServer("front"),
+    keepalived({ floating: [floating("front", 150)] }),
     firewall({ policy: "closed" }),
   );
+  const desk = machine(
+    "desk",
+    ...webServer("desk"),
+    keepalived({ floating: [{ ...floating("desk", 100), healthy: "systemctl is-active --quiet nginx" }] }),
+    unbound({
+      dnssecValidation: false,
+      forwardZones: [{ name: "example.org", servers: [endpoint("dns", hosts.front)] }],
+    }),
+    squid({ clients: ["10.77.0.0/24"], allowedSites: [".example.org"], ports: [80] }),
+  );
   await withMachines(
-    { front, desk: machine("desk", ...webServer("desk")) },
+    { front, desk },
     async ({ front, desk }) => {
       await Promise.all([front.passesChecks(60), desk.passesChecks(60)]);
 
@@ -74,6 +85,14 @@ test("names are answered, requests balanced over two web servers, and a closed f
       await desk.succeeds("systemctl stop nginx");
       await desk.waitUntilSucceeds(`test "$(for i in 1 2 3 4; do ${get}; done | sort -u)" = front`);
 
+      // A resolver behind the server, and a proxy that lets through what is on its list.
+      assert.equal(await desk.succeeds("dig +short @127.0.0.1 front.example.org"), "10.77.0.2");
+      const proxied = (url: string) =>
+        front.succeeds(`curl -s -o /dev/null -w '%{http_code}' --max-time 60 -x http://10.77.0.3:3128 ${url}`, 90);
+      assert.equal(await proxied("http://www.example.org/"), "200");
+      assert.equal(await proxied("http://www.example.com/"), "403");
+      assert.equal(await proxied("http://www.example.org:8080/"), "403");
+
       const reach = (number: number) => `timeout 5 bash -c '</dev/tcp/10.77.0.2/${number}'`;
       await front.succeeds(`systemd-run --unit=other perl -MIO::Socket::INET -e '
         my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 9999, ReuseAddr => 1) or die; 1 while $s->accept'`);
@@ -84,6 +103,15 @@ test("names are answered, requests balanced over two web servers, and a closed f
       await desk.succeeds("ping -c 1 -W 10 10.77.0.2");
       await front.succeeds("systemctl stop nftables && nft flush ruleset");
       await desk.succeeds(reach(9999));
+
+      const hasAddress = "ip -4 address show dev eth0 | grep -q 10.77.0.100/";
+      await front.waitUntilSucceeds(hasAddress);
+      await desk.fails(hasAddress);
+      await desk.succeeds("systemctl start nginx");
+      assert.equal(await desk.succeeds("curl -sS --max-time 20 http://10.77.0.100:8080/"), "front");
+      await front.kill();
+      await desk.waitUntilSucceeds(hasAddress);
+      assert.equal(await desk.succeeds("curl -sS --max-time 20 http://10.77.0.100:8080/"), "desk");
     },
     { lock: session.lockFile, store: session.store.directory },
   );
@@ -101,6 +129,15 @@ function machine(name: keyof typeof hosts, ...services: readonly Service[]): Ope
       ...services,
     ],
   });
+}
+
+/** The address that the machine with the higher priority has. */
+function floating(name: keyof typeof hosts, priority: number) {
+  const peers = Object.values(hosts).filter((host) => host.name !== name);
+  return {
+    ...{ name: "web", router: 51, interface: "eth0", addresses: ["10.77.0.100/24"], priority },
+    ...{ self: hosts[name].address, peers: peers.map(({ address }) => address) },
+  };
 }
 
 /** Serves its own name. */
