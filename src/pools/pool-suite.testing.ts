@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { MesoError } from "../base/error.ts";
 import type { ImageAbout } from "./about.ts";
-import type { ImageName, Lease, Pool, Publication } from "./pool.ts";
-import { assertReads, digest, qemuWith, reads, write } from "./pool-disks.testing.ts";
+import { assertReads, digest, reads, write } from "./pool-disks.testing.ts";
 import {
   plainAbout,
   type SampleCentre,
@@ -15,34 +10,18 @@ import {
   sampleUnread,
   segmentSizes,
 } from "./pool-sample.testing.ts";
+import { documentTests, journalTests, leaseTests } from "./pool-suite-bookkeeping.testing.ts";
+import {
+  assertHolds,
+  type FreshPool,
+  type Here,
+  imageNamed,
+  refused,
+  type SuiteOptions,
+} from "./pool-suite-context.testing.ts";
+import { killedPublicationTests, renameTests } from "./pool-suite-interrupted.testing.ts";
 
 const MiB = 1 << 20;
-
-/** A pool of its own for some tests, empty at first. */
-export interface FreshPool {
-  readonly pool: Pool;
-  /** A module with `openForTest(settings)`, and what it takes, as JSON: the same pool from another process. */
-  readonly opener: string;
-  readonly settings: unknown;
-  /** An image that other programs made, of 1 MiB. */
-  readonly makeForeign: (name: ImageName) => Promise<void>;
-  readonly remove: () => Promise<void>;
-}
-
-export interface SuiteOptions {
-  /** How many moments a publication is killed at. */
-  readonly kills: number;
-  /** Milliseconds until the pool notices that a killed process has gone: watches of Ceph end late. */
-  readonly forgetsAfter?: number;
-  /** Whether a volume can be snapshotted while a machine has it; else that is refused. */
-  readonly snapshotsInUse: boolean;
-  /** Journal lines that are appended to see that only the newest 1,000 stay; fewer where appending is slow. */
-  readonly journalLines?: number;
-  /** Bytes a publication may send beyond the blocks that changed, for each image: tables of its own. */
-  readonly overheadPerImage: number;
-  /** How often what the sample's disks share is written: once for each base that disks of their kinds have. Default: 1. */
-  readonly bases?: number;
-}
 
 /** What every pool promises, whatever it is made of. Disks are read back by QEMU's own tools. */
 export function poolSuite(title: string, fresh: () => Promise<FreshPool>, options: SuiteOptions): void {
@@ -78,13 +57,6 @@ export function poolSuite(title: string, fresh: () => Promise<FreshPool>, option
     context("the journal", journalTests);
     context("documents", documentTests);
   });
-}
-
-interface Here {
-  readonly pool: () => Pool;
-  readonly place: () => FreshPool;
-  readonly centre: () => SampleCentre;
-  readonly options: SuiteOptions;
 }
 
 function nameTests({ pool, centre }: Here): void {
@@ -262,41 +234,6 @@ function publishingTests({ pool, centre, options }: Here): void {
   });
 }
 
-function killedPublicationTests({ pool, place, centre, options }: Here): void {
-  it("leaves nothing that could be taken for an image, and the next one completes", async () => {
-    const machines = ["one", "two", "big"];
-    const whole = inOtherProcess(place(), ["publish", "1", "whole", "more", "most"]);
-    await whole.ready;
-    const began = performance.now();
-    await whole.done;
-    const milliseconds = performance.now() - began;
-    assert.match(await whole.ended, /done/);
-    let killed = 0;
-    for (let i = 0; i < options.kills; i++) {
-      const version = ([1, 2, 3, 4] as const)[i % 4]!;
-      const publications = machines.map((machine) => centre().publication(machine, version));
-      const child = inOtherProcess(place(), ["publish", `${version}`, ...machines]);
-      await child.ready;
-      await Promise.race([sleep((milliseconds * i) / options.kills), child.ended]);
-      child.kill(i % 2 === 0);
-      if (!(await child.ended).includes("done")) killed++;
-      const there = new Set((await pool().list()).map(({ name }) => name));
-      for (const publication of publications) {
-        if (there.has(publication.name)) await assertHolds(pool(), publication, centre());
-      }
-      if (i % 3 === 2) {
-        await retried(() => pool().sweep(), options);
-        assert.deepEqual(await pool().sweep(), []);
-      }
-      await retried(() => pool().publish(publications, centre().sources), options);
-      await assertHolds(pool(), publications[i % 3]!, centre());
-      for (const { name } of publications) await retried(() => pool().remove(name), options);
-    }
-    assert.ok(killed >= options.kills / 2, `only ${killed} of ${options.kills} publications were killed`);
-    await assertHolds(pool(), centre().publication("whole", 1), centre());
-  });
-}
-
 function cloneTests({ pool, centre }: Here): void {
   const published = () => centre().publication("web", 1);
   const candidate = "VMroot_web_candidate";
@@ -332,90 +269,6 @@ function cloneTests({ pool, centre }: Here): void {
     await pool().remove(root);
     await pool().remove(published().name);
     assert.deepEqual(await pool().list(), []);
-  });
-}
-
-function renameTests({ pool, place, options }: Here): void {
-  const about = plainAbout("volume");
-
-  it("refuses a taken name, and of many at once to one name lets one through", async () => {
-    const names = ["a", "b", "c", "d"];
-    for (const name of names) await pool().createVolume(name, MiB, { ...about, machine: name });
-    await refused(pool().rename("a", "b"), "image-exists");
-    const outcomes = await Promise.allSettled(names.map((name) => pool().rename(name, "taken")));
-    assert.deepEqual(outcomes.map(({ status }) => status).sort(), ["fulfilled", "rejected", "rejected", "rejected"]);
-    const winner = names[outcomes.findIndex(({ status }) => status === "fulfilled")]!;
-    assert.equal((await imageNamed(pool(), "taken")).about?.machine, winner);
-    assert.deepEqual(
-      (await pool().list()).map(({ name }) => name),
-      [...names.filter((name) => name !== winner), "taken"],
-    );
-  });
-
-  it("refuses an image that QEMU has open, and so do all that would pull it from under it", async () => {
-    const snapshotted = "held";
-    await pool().createVolume(snapshotted, MiB, about);
-    await pool().snapshot(snapshotted, "before");
-    assert.deepEqual(await pool().openers(snapshotted), []);
-    const machine = await qemuWith(pool(), snapshotted);
-    try {
-      const openers = await pool().openers(snapshotted);
-      assert.equal(openers.length, 1, openers.join("; "));
-      await refused(pool().rename(snapshotted, "other"), "image-in-use");
-      await refused(pool().remove(snapshotted), "image-in-use");
-      await refused(pool().restoreSnapshot(snapshotted, "before"), "image-in-use");
-      await pool().describe(snapshotted, { ...about, intent: "something" });
-      const during = pool().snapshot(snapshotted, "during");
-      await (options.snapshotsInUse ? during : refused(during, "image-in-use"));
-      await pool().clone({ image: snapshotted, snapshot: "before" }, "beside", plainAbout("trial"));
-      await pool().remove("beside");
-    } finally {
-      await machine.end();
-    }
-    assert.deepEqual(await pool().openers(snapshotted), []);
-    await pool().rename(snapshotted, "other");
-    assert.equal((await imageNamed(pool(), "other")).about?.intent, "something");
-  });
-
-  it("killed at any moment leaves the image under one of both names", async () => {
-    await pool().createVolume("here", MiB, about);
-    await write(pool(), "here", { at: 4096, length: 4096, byte: 7 });
-    for (let i = 0; i < 5; i++) {
-      const from = (await pool().list()).some(({ name }) => name === "here") ? "here" : "there";
-      const child = inOtherProcess(place(), ["rename", from, from === "here" ? "there" : "here"]);
-      await child.ready;
-      await sleep(20 + 35 * i);
-      child.kill(i % 2 === 0);
-      await child.ended;
-      const found = async () => (await pool().list()).filter(({ name }) => name === "here" || name === "there");
-      let left = await found();
-      // What the killed one had asked for may still be done by whoever it asked, also while it is looked for.
-      const isWhole = async () =>
-        left.length === 1 && (await reads(pool(), left[0]!.name, { at: 4096, length: 4096, byte: 7 }));
-      for (let tries = 0; tries < 10 && !(await isWhole()); tries++) {
-        assert.ok(left.length < 2, left.map(({ name }) => name).join());
-        await sleep(500);
-        left = await found();
-      }
-      assert.equal(await isWhole(), true, left.map(({ name }) => name).join());
-      // Both names must be usable again, whatever the killed one has left.
-      const other = left[0]!.name === "here" ? "there" : "here";
-      await retried(() => pool().rename(left[0]!.name, other), options);
-    }
-    await retried(() => pool().sweep(), options);
-  });
-
-  it("description killed at any moment is the old or the new one", async () => {
-    await pool().createVolume("described", MiB, about);
-    for (let i = 0; i < 3; i++) {
-      const child = inOtherProcess(place(), ["describe", "described"]);
-      await child.ready;
-      await sleep(30 + 50 * i);
-      child.kill(i % 2 === 0);
-      await child.ended;
-      const image = await imageNamed(pool(), "described");
-      assert.ok(image.about, "the image is still ours");
-    }
   });
 }
 
@@ -533,191 +386,4 @@ function foreignTests({ pool, place }: Here): void {
       ["ours"],
     );
   });
-}
-
-function leaseTests({ pool, place }: Here): void {
-  const now = () => Math.floor(Date.now() / 1000);
-  const lease = (holder: string, seconds: number): Lease => ({
-    holder,
-    purpose: `deploy of plan ${holder}`,
-    since: now(),
-    expires: now() + seconds,
-  });
-
-  it("is taken, renewed, refused to others, and given back", async () => {
-    assert.equal(await pool().lease(), undefined);
-    const mine = lease("ann@here process 1", 600);
-    await pool().takeLease(mine);
-    assert.deepEqual(await pool().lease(), mine);
-    const error = await refused(pool().takeLease(lease("bob@there process 2", 600)), "lease-held");
-    assert.match(error.message, /ann@here process 1/);
-    assert.match(error.message, /deploy of plan ann/);
-    const longer = { ...mine, expires: mine.expires + 600 };
-    await pool().takeLease(longer);
-    assert.deepEqual(await pool().lease(), longer);
-    await pool().releaseLease("bob@there process 2");
-    assert.deepEqual(await pool().lease(), longer);
-    await pool().releaseLease(mine.holder);
-    assert.equal(await pool().lease(), undefined);
-    await pool().releaseLease(mine.holder);
-  });
-
-  it("passes on when it has expired, or when somebody takes it from its holder", async () => {
-    await pool().takeLease(lease("ann", -1));
-    const next = lease("bob", 600);
-    await pool().takeLease(next);
-    assert.deepEqual(await pool().lease(), next);
-    await refused(pool().takeLease(lease("ann", 600)), "lease-held");
-    await pool().releaseLease(undefined);
-    assert.equal(await pool().lease(), undefined);
-    await pool().releaseLease(undefined);
-  });
-
-  it("goes to exactly one of several processes, also when the former has expired", async () => {
-    for (const former of [undefined, lease("old", -5)]) {
-      await pool().releaseLease(undefined);
-      if (former) await pool().takeLease(former);
-      const racers = ["1", "2", "3", "4"].map((name) =>
-        inOtherProcess(place(), ["lease", `racer ${name}`, `${now() + 600}`]),
-      );
-      const outcomes = await Promise.all(racers.map(({ ended }) => ended));
-      const winners = outcomes.flatMap((text, i) => (text.includes("done") ? [`racer ${i + 1}`] : []));
-      assert.equal(winners.length, 1, outcomes.join("; "));
-      for (const text of outcomes) assert.match(text, /done|lease-held/);
-      assert.equal((await pool().lease())?.holder, winners[0]);
-    }
-    await pool().releaseLease(undefined);
-  });
-}
-
-function journalTests({ pool, place, options }: Here): void {
-  it("keeps lines in their order, whoever writes at the same time", async () => {
-    assert.deepEqual(await pool().journal(), []);
-    await pool().appendJournal('{"word":"first"}');
-    const children = ["a", "b", "c"].map((word) => inOtherProcess(place(), ["journal", word, "20"]));
-    for (const child of children) assert.match(await child.ended, /done/);
-    const lines = (await pool().journal()).map((line) => JSON.parse(line) as { word: string; i: number });
-    assert.equal(lines[0]?.word, "first");
-    for (const word of ["a", "b", "c"]) {
-      assert.deepEqual(
-        lines.filter((line) => line.word === word).map(({ i }) => i),
-        Array.from({ length: 20 }, (_, i) => i),
-      );
-    }
-    await assert.rejects(pool().appendJournal("two\nlines"), /line/);
-  });
-
-  it("keeps the newest 1,000", async () => {
-    const count = options.journalLines ?? 1010;
-    for (let i = 0; i < count; i++) await pool().appendJournal(JSON.stringify({ word: "many", i }));
-    const lines = await pool().journal();
-    assert.equal(lines.length, Math.min(1000, 61 + count));
-    assert.deepEqual(JSON.parse(lines.at(-1)!), { word: "many", i: count - 1 });
-  });
-}
-
-function documentTests({ pool }: Here): void {
-  it("are kept whole, listed, replaced and removed", async () => {
-    const big = Buffer.alloc(3 * MiB, "document");
-    await pool().putDocument("system-b.json.gz", big);
-    await pool().putDocument("system-a.json.gz", Buffer.from([0, 255, 10, 13]));
-    await pool().putDocument("empty", Buffer.alloc(0));
-    assert.deepEqual(await pool().documents(), ["empty", "system-a.json.gz", "system-b.json.gz"]);
-    assert.deepEqual(Buffer.from((await pool().document("system-b.json.gz"))!), big);
-    assert.deepEqual([...(await pool().document("system-a.json.gz"))!], [0, 255, 10, 13]);
-    assert.equal((await pool().document("empty"))?.length, 0);
-    await pool().putDocument("system-b.json.gz", Buffer.from("shorter"));
-    assert.equal(Buffer.from((await pool().document("system-b.json.gz"))!).toString(), "shorter");
-    assert.equal(await pool().document("absent"), undefined);
-    await pool().removeDocument("empty");
-    await pool().removeDocument("empty");
-    assert.deepEqual(await pool().documents(), ["system-a.json.gz", "system-b.json.gz"]);
-    assert.deepEqual(await pool().list(), []);
-    await pool().sweep();
-    assert.equal((await pool().documents()).length, 2);
-  });
-}
-
-/** Rejects with that code, and with nothing that looks like a secret or a stack. */
-async function refused(call: Promise<unknown>, code: string, what = code): Promise<MesoError> {
-  let outcome: unknown;
-  try {
-    outcome = await call;
-  } catch (error) {
-    assert.ok(error instanceof MesoError, `${what}: ${error}`);
-    assert.equal(error.code, code, `${what}: ${error.message}`);
-    return error;
-  }
-  assert.fail(`${what} was not refused, but gave ${JSON.stringify(outcome)}`);
-}
-
-/** As a person would: once more after a while, where the pool has not noticed yet that its former user is dead. */
-async function retried<T>(call: () => Promise<T>, { forgetsAfter = 0 }: SuiteOptions): Promise<T> {
-  const deadline = performance.now() + forgetsAfter;
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!(error instanceof MesoError) || error.code !== "image-in-use" || performance.now() > deadline) throw error;
-      await sleep(500);
-    }
-  }
-}
-
-async function imageNamed(pool: Pool, name: ImageName) {
-  const image = (await pool.list()).find((one) => one.name === name);
-  assert.ok(image, `${name} is listed`);
-  return image;
-}
-
-/** The published image has, byte for byte, what its recipe says: QEMU reads it, a raw file made by us is the measure. */
-async function assertHolds(pool: Pool, { name, recipe }: Publication, centre: SampleCentre): Promise<void> {
-  await assertReads(pool, name, recipe, centre.rawFile(recipe));
-}
-
-const childProgram = fileURLToPath(new URL("pool-child.testing.ts", import.meta.url));
-
-/**
- * Something done to the pool by a process that can be killed. `ended` gives all that it said, once whatever it has
- * started has ended too: a helper that is alone brings the call it has begun to its end.
- */
-function inOtherProcess(place: FreshPool, words: readonly string[]) {
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [childProgram, place.opener, JSON.stringify(place.settings), ...words],
-    { stdio: ["ignore", "pipe", "inherit"], detached: true, env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
-  );
-  let said = "";
-  const ended = new Promise<string>((resolve) => {
-    child.once("close", () => void groupEnds(child.pid!).then(() => resolve(said)));
-  });
-  child.stdout!.on("data", (chunk) => {
-    said += chunk;
-  });
-  const says = (word: string) =>
-    new Promise<void>((resolve) => {
-      child.stdout!.on("data", () => {
-        if (said.includes(word)) resolve();
-      });
-      child.once("close", () => resolve());
-    });
-  const [ready, done] = [says("ready"), says("done")];
-  /** Alone, or with whatever it has started. */
-  const kill = (withChildren: boolean) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    process.kill(withChildren ? -child.pid! : child.pid!, "SIGKILL");
-  };
-  return { ready, done, ended, kill };
-}
-
-/** Resolves when no process is left of the group. */
-export async function groupEnds(group: number): Promise<void> {
-  for (let tries = 0; tries < 1200; tries++) {
-    try {
-      process.kill(-group, 0);
-    } catch {
-      return;
-    }
-    await sleep(25);
-  }
 }

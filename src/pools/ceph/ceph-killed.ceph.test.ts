@@ -5,8 +5,9 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { assertReads, write } from "../pool-disks.testing.ts";
+import { groupEnds } from "../pool-other-process.testing.ts";
 import { type SampleCentre, sampleCentre } from "../pool-sample.testing.ts";
-import { type FreshPool, groupEnds } from "../pool-suite.testing.ts";
+import type { FreshPool } from "../pool-suite-context.testing.ts";
 import { sharedCluster } from "./ceph-pool.testing.ts";
 import type { CephSettings } from "./settings.ts";
 

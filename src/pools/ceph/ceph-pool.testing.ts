@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { type CephCluster, startCephCluster } from "../../test-support/ceph-cluster.ts";
-import type { FreshPool, SuiteOptions } from "../pool-suite.testing.ts";
+import type { FreshPool, SuiteOptions } from "../pool-suite-context.testing.ts";
 import { openCephPool } from "./ceph-pool.ts";
 import type { CephSettings } from "./settings.ts";
 

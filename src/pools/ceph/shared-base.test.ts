@@ -120,6 +120,23 @@ describe("a shared base", () => {
     assert.deepEqual(holder(plannedBase(b, [a, b, a])), holder(a));
   });
 
+  it("stays as it is when it holds all that is wanted", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(30), fc.integer({ min: 1, max: 4 }), fc.constantFrom("a", "b", "c"))),
+        (drawn) => {
+          const wishes = drawn.map(
+            ([at, blocks, content]) =>
+              new Map([[`${sha256(content)} 0`, [{ start: at * block, length: blocks * block }]]]) as SegmentPlaces,
+          );
+          const held = plannedBase(new Map(), wishes);
+          const some = wishes.filter((one) => missingPlaces(one, held).size === 0);
+          assert.deepEqual(encodePlaces(plannedBase(held, some)), encodePlaces(held));
+        },
+      ),
+    );
+  });
+
   it("leaves small pieces among metadata to each disk", () => {
     const piece = (start: number, blocks: number) =>
       ({ start, length: blocks * block, source: { kind: "segment", segment: "a", offset: 0 } }) as const;
