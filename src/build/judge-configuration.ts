@@ -114,13 +114,14 @@ function visibleTree({ command, reads, loads }: ManifestConfigurationCheck, tree
 
 function identityOf(check: ManifestConfigurationCheck, seen: FileTree, tree: FileTree): object {
   const { origin: _, name: __, ...asked } = check;
-  const inputs = sortedBy(seen, ([path]) => path).map(([path, entry]) => [path, contentIdentity(entry)]);
-  // The libraries that a program finds come from the same closed set of packages and change rarely: they are left out.
-  const programs = [...check.command.slice(0, 1), ...loaded(check)].map((path) => {
-    const entry = tree.get(path);
-    return [path, entry ? contentIdentity(entry) : null];
-  });
-  return { version: 1, asked, programs, inputs: sha256(JSON.stringify(inputs)) };
+  const described = (part: Iterable<readonly [string, TreeEntry]>): string =>
+    sha256(JSON.stringify(sortedBy(part, ([path]) => path).map(([path, entry]) => [path, contentIdentity(entry)])));
+  // Linked libraries come from the same closed set of packages and decide no verdict: they are left out.
+  const beside = [...check.command.slice(0, 1), ...loaded(check)];
+  const folders = beside.filter((path) => tree.get(path)?.kind === "directory").map((path) => `${path}/`);
+  const below = folders.length === 0 ? [] : [...tree].filter(([path]) => folders.some((one) => path.startsWith(one)));
+  const named = beside.flatMap((path): [string, TreeEntry][] => (tree.has(path) ? [[path, tree.get(path)!]] : []));
+  return { version: 2, asked, beside: described([...named, ...below]), inputs: described(seen) };
 }
 
 function contentIdentity(entry: TreeEntry): unknown {
