@@ -9,15 +9,21 @@ export interface AddressRange {
 
 /** The network of `10.141.0.0/16`; undefined for anything else, and for one whose host part is not zero. */
 export function parseNetwork(text: string): AddressRange | undefined {
-  const [address = "", prefixText = "", ...rest] = text.split("/");
+  if (!isAddressWithPrefix(text)) return undefined;
+  const [address, prefixText] = text.split("/") as [string, string];
   const family = isIP(address);
-  if (family === 0 || rest.length > 0 || !/^\d{1,3}$/.test(prefixText)) return undefined;
   const bits = family === 4 ? 32 : 128;
   const prefix = Number(prefixText);
-  if (prefix > bits) return undefined;
   const first = addressNumber(address);
   const isWhole = (first & ((1n << BigInt(bits - prefix)) - 1n)) === 0n;
   return isWhole ? { family: family as 4 | 6, first, prefix } : undefined;
+}
+
+/** Whether a text is an address with the prefix of its network, `10.50.103.201/16`: a host of it, or the network itself. */
+export function isAddressWithPrefix(text: string): boolean {
+  const [address = "", prefix = "", ...rest] = text.split("/");
+  const family = isIP(address);
+  return rest.length === 0 && family !== 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
 
 /** Whether an address lies in a network. */

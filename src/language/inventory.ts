@@ -5,7 +5,7 @@ import { callerLocation } from "../base/location.ts";
 import { isInside, parseNetwork } from "./address.ts";
 import type { Host } from "./name-resolution.ts";
 import { host, isHostName } from "./name-resolution.ts";
-import type { Network } from "./network.ts";
+import type { Network, NetworkRoute } from "./network.ts";
 import { factsOf } from "./record.ts";
 
 /** What is written of a machine: its address in each network it is in, the main one first. */
@@ -33,13 +33,18 @@ export interface HostEntry<Name extends string = string, Networks extends string
   on(network: Networks): HostInterface;
 }
 
+/** How an interface is in a network. */
 export interface HostInterface {
+  /** With their prefix: `10.50.103.201/16`. */
   readonly addresses: readonly string[];
+  /** Where packets go that no other route takes. */
   readonly gateway?: string;
+  /** The same for IPv6, where the interface has both. */
   readonly gateway6?: string;
   readonly nameServers: readonly string[];
   readonly searchDomains: readonly string[];
-  readonly routes: readonly { readonly destination: string; readonly gateway: string; readonly metric?: number }[];
+  readonly routes: readonly NetworkRoute[];
+  /** Largest packet in bytes. */
   readonly mtu?: number;
 }
 

@@ -53,13 +53,14 @@ export const bind9 = serviceType<Bind9Options>({
     extraConfiguration: "",
   },
   validate: ({ forwarders, listenAddresses, zones, secondaryZones }) => [
-    ...[...forwarders, ...listenAddresses]
-      .filter((address) => isIP(address) === 0)
-      .map((address) => ({
-        code: "wrong-address",
-        what: `found ${JSON.stringify(address)}`,
-        expected: "an IP address",
-      })),
+    ...Object.entries({ forwarders, listenAddresses }).flatMap(([field, addresses]) =>
+      addresses
+        .filter((address) => isIP(address) === 0)
+        .map((address) => ({
+          ...{ code: "wrong-address", field, what: `found ${JSON.stringify(address)}` },
+          expected: "an IP address",
+        })),
+    ),
     ...twice([...zones, ...secondaryZones].map(({ name }) => name)).map((name) => ({
       code: "same-zone",
       field: "zones",

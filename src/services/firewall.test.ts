@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { baseFileSystems, baseServices, fileSystem, label, operatingSystem } from "../index.ts";
 import { lowerSystem } from "../system/lower.ts";
-import { chrony, firewall, openssh, rsyslog } from "./index.ts";
+import { chrony, firewall, keepalived, openssh, rsyslog } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "meso-firewall-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -72,6 +72,14 @@ test("nft takes the rules", () => {
     manifestWith(
       openssh(),
       chrony({ allow: ["2001:db8::/32", "10.0.0.0/8"] }),
+      keepalived({
+        floating: [
+          {
+            ...{ name: "web", router: 51, interface: "eth0", addresses: ["10.0.0.100/8"], priority: 100 },
+            ...{ self: "10.0.0.1", peers: ["10.0.0.2", "2001:db8::2"] },
+          },
+        ],
+      }),
       firewall({
         policy: "closed",
         trusted: ["10.9.9.9", "2001:db8::1"],
@@ -81,6 +89,8 @@ test("nft takes the rules", () => {
       }),
     ),
   );
+  assert.match(rules, /ip saddr 10\.0\.0\.2 meta l4proto vrrp accept/);
+  assert.match(rules, /ip6 saddr 2001:db8::2 meta l4proto vrrp accept/);
   judge(rules);
   assert.throws(() => judge(rules.replace("dport 22 ", "dprot 22 ")), /syntax error|dprot/);
 });

@@ -1,16 +1,22 @@
 import { isIP } from "node:net";
+import { isAddressWithPrefix } from "../language/address.ts";
 import { extend, type Received, serviceType } from "../language/service-type.ts";
 import { sbin, text, textFile } from "../language/text.ts";
 import { checks, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
 
-/** A port that a service of the system listens on, made by `openPort`. */
-export interface OpenPort {
-  readonly port: number | string;
-  readonly protocol: "tcp" | "udp" | "vrrp";
+/** What a service of the system lets in, made by `openPort` and `openProtocol`. */
+export interface Opening {
+  /** As nft(8) matches it: `tcp dport 22`. */
+  readonly match: string;
   /** Networks that may reach it; empty: everybody. */
   readonly from: readonly string[];
   /** What listens there, for people who read the rules. */
+  readonly service: string;
+}
+
+interface OpeningOptions {
+  readonly from?: readonly string[];
   readonly service: string;
 }
 
@@ -20,7 +26,7 @@ export interface FirewallOptions {
   readonly trusted?: readonly string[];
   readonly extraRules?: readonly string[];
   readonly extraTables?: string;
-  readonly ports?: readonly OpenPort[];
+  readonly openings?: readonly Opening[];
 }
 
 const policies = ["open", "closed"];
@@ -29,7 +35,7 @@ const policies = ["open", "closed"];
  * The machine's firewall, in nftables. Services say which ports they listen on; with `policy: "closed"` nothing else is
  * reachable. Every system has one that is open, unless it lists another.
  */
-export const firewall = serviceType<FirewallOptions, readonly OpenPort[]>({
+export const firewall = serviceType<FirewallOptions, readonly Opening[]>({
   name: "firewall",
   description: "Firewall by nftables: with the policy closed, only what the machine's services listen on is reachable.",
   options: {
@@ -38,21 +44,21 @@ export const firewall = serviceType<FirewallOptions, readonly OpenPort[]>({
     trusted: "Networks and addresses from which everything is let in.",
     extraRules: "Further rules of the input chain in nft(8)'s language, before those of the services.",
     extraTables: "Further tables in nft(8)'s language: forwarding, address translation.",
-    ports: "What the services of the system listen on.",
+    openings: "What the services of the system listen on.",
   },
-  defaults: { policy: "open", ping: true, trusted: [], extraRules: [], extraTables: "", ports: [] },
-  extend: (options, received: readonly Received<readonly OpenPort[]>[]) => ({
+  defaults: { policy: "open", ping: true, trusted: [], extraRules: [], extraTables: "", openings: [] },
+  extend: (options, received: readonly Received<readonly Opening[]>[]) => ({
     ...options,
-    ports: [...options.ports, ...received.flatMap(({ value }) => value)],
+    openings: [...options.openings, ...received.flatMap(({ value }) => value)],
   }),
-  validate: ({ policy, trusted, ports }) => [
+  validate: ({ policy, trusted, openings }) => [
     ...(policies.includes(policy)
       ? []
       : [
           { code: "wrong-value", field: "policy", what: `found ${JSON.stringify(policy)}`, expected: "open or closed" },
         ]),
-    ...[...trusted, ...ports.flatMap(({ from }) => from)]
-      .filter((network) => !isNetworkOrAddress(network))
+    ...[...trusted, ...openings.flatMap(({ from }) => from)]
+      .filter((network) => isIP(network) === 0 && !isAddressWithPrefix(network))
       .map((network) => ({
         code: "wrong-address",
         field: "trusted",
@@ -82,16 +88,24 @@ export const firewall = serviceType<FirewallOptions, readonly OpenPort[]>({
   ],
 });
 
-/** A port for the firewall: `openPort(53, { protocol: "udp", from: ["10.0.0.0/8"], service: "DNS" })`; `"6817-6819"` is a range. */
+/**
+ * A port for the firewall: `openPort(53, { protocol: "udp", from: ["10.0.0.0/8"], service: "DNS" })`; `"6817-6819"` is a
+ * range.
+ */
 export function openPort(
   port: number | string,
-  { protocol = "tcp", from = [], service }: Partial<OpenPort> & Pick<OpenPort, "service">,
-): OpenPort {
-  return { port, protocol, from, service };
+  { protocol = "tcp", ...more }: OpeningOptions & { readonly protocol?: "tcp" | "udp" },
+): Opening {
+  return openProtocol(`${protocol} dport ${port}`, more);
+}
+
+/** What has no ports: `openProtocol("meta l4proto vrrp", { from: peers, service: "web" })`, in the words of nft(8). */
+export function openProtocol(match: string, { from = [], service }: OpeningOptions): Opening {
+  return { match, from, service };
 }
 
 /** One transaction, so that there is no moment without rules (nft(8), "flush ruleset" in a file with -f). */
-function rules({ ping, trusted, extraRules, extraTables, ports }: Required<FirewallOptions>) {
+function rules({ ping, trusted, extraRules, extraTables, openings }: Required<FirewallOptions>) {
   return textFile(
     "nftables.conf",
     text`
@@ -111,7 +125,7 @@ function rules({ ping, trusted, extraRules, extraTables, ports }: Required<Firew
           ip6 saddr fe80::/10 udp dport 546 accept
           ${[...new Set(trusted)].sort().map((network) => `${saddr(network)} accept`)}
           ${extraRules}
-          ${portRules(ports)}
+          ${openingRules(openings)}
         }
         chain forward {
           type filter hook forward priority filter; policy drop;
@@ -123,9 +137,8 @@ function rules({ ping, trusted, extraRules, extraTables, ports }: Required<Firew
   );
 }
 
-function portRules(ports: readonly OpenPort[]): string[] {
-  const lines = ports.flatMap(({ port, protocol, from, service }) => {
-    const match = protocol === "vrrp" ? "ip protocol vrrp" : `${protocol} dport ${port}`;
+function openingRules(openings: readonly Opening[]): string[] {
+  const lines = openings.flatMap(({ match, from, service }) => {
     const sources = from.length === 0 ? [""] : [...from].sort().map((network) => `${saddr(network)} `);
     return sources.map((source) => `${source}${match} accept comment "${service.replaceAll('"', "")}"`);
   });
@@ -134,11 +147,4 @@ function portRules(ports: readonly OpenPort[]): string[] {
 
 function saddr(network: string): string {
   return `${network.includes(":") ? "ip6" : "ip"} saddr ${network}`;
-}
-
-function isNetworkOrAddress(value: string): boolean {
-  const [address, prefix, ...rest] = value.split("/");
-  const family = isIP(address ?? "");
-  if (family === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
 }

@@ -5,7 +5,7 @@ import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
 import { checks, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
-import { firewall, openPort } from "./firewall.ts";
+import { firewall, openProtocol } from "./firewall.ts";
 
 /** Addresses that move together from machine to machine, by VRRP (RFC 5798). */
 export interface FloatingAddresses {
@@ -43,6 +43,14 @@ export const keepalived = serviceType<KeepalivedOptions>({
   defaults: { extraConfiguration: "" },
   validate: ({ floating }) =>
     floating.flatMap(({ name, router, priority, self, peers }) => [
+      ...(/^[A-Za-z0-9_-]{1,40}$/.test(name)
+        ? []
+        : [
+            {
+              ...{ code: "wrong-name", field: "floating", what: `found ${JSON.stringify(name)}` },
+              expected: "letters, digits, _ and -",
+            },
+          ]),
       ...(Number.isInteger(router) && router >= 1 && router <= 255
         ? []
         : [{ code: "wrong-value", field: "floating", what: `${name} has the router ${router}`, expected: "1 to 255" }]),
@@ -89,7 +97,7 @@ export const keepalived = serviceType<KeepalivedOptions>({
       },
     ]),
     extend(firewall, ({ floating }) =>
-      floating.map(({ peers, name }) => openPort(0, { protocol: "vrrp", from: peers, service: name })),
+      floating.map(({ peers, name }) => openProtocol("meta l4proto vrrp", { from: peers, service: name })),
     ),
     extend(checks, () => [unitActive("keepalived.service")]),
   ],

@@ -87,11 +87,11 @@ function squidConf({
       acl clients src ${[...clients].sort().join(" ")}
       acl open_ports port ${[...ports].sort((a, b) => a - b).join(" ")}
       acl encrypted method CONNECT
-      acl encrypted_ports port ${ports.includes(443) ? 443 : ports[0]!}
+      ${ports.includes(443) ? "acl encrypted_ports port 443" : ""}
       ${names.length > 0 ? `acl allowed_sites dstdomain ${names.join(" ")}` : ""}
       ${extraConfiguration}
       http_access deny !open_ports
-      http_access deny encrypted !encrypted_ports
+      http_access deny encrypted${ports.includes(443) ? " !encrypted_ports" : ""}
       http_access deny to_localhost
       ${allowedSites === "all" ? "http_access allow clients" : names.length > 0 ? "http_access allow clients allowed_sites" : ""}
       http_access deny all

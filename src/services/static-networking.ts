@@ -1,30 +1,14 @@
 import { isIP } from "node:net";
 import { callerLocation } from "../base/location.ts";
+import { isAddressWithPrefix } from "../language/address.ts";
+import type { HostInterface } from "../language/inventory.ts";
+import type { NetworkRoute } from "../language/network.ts";
 import { extend, type Service, serviceOf, serviceType } from "../language/service-type.ts";
 import { text } from "../language/text.ts";
 import { networkd } from "./networkd.ts";
 
-/** One interface with fixed addresses. */
-export interface StaticInterface {
-  /** With their prefix: `10.50.103.201/16`. */
-  readonly addresses: readonly string[];
-  /** Where packets go that no other route takes. */
-  readonly gateway?: string;
-  /** The same for IPv6, where the interface has both. */
-  readonly gateway6?: string;
-  readonly routes?: readonly StaticRoute[];
-  readonly nameServers?: readonly string[];
-  readonly searchDomains?: readonly string[];
-  /** Largest packet in bytes. */
-  readonly mtu?: number;
-}
-
-export interface StaticRoute {
-  /** `10.141.0.0/16`. */
-  readonly destination: string;
-  readonly gateway: string;
-  readonly metric?: number;
-}
+/** One interface with fixed addresses: written by hand, or what a host of an inventory has `on` a network. */
+export type StaticInterface = Pick<HostInterface, "addresses"> & Partial<HostInterface>;
 
 interface StaticNetworkingOptions {
   readonly interfaces: Readonly<Record<string, StaticInterface>>;
@@ -71,7 +55,7 @@ function networkFile(name: string, given: StaticInterface) {
   `;
 }
 
-function routeSection({ destination, gateway, metric }: StaticRoute): string {
+function routeSection({ destination, gateway, metric }: NetworkRoute): string {
   return `\n[Route]\nDestination=${destination}\nGateway=${gateway}${metric === undefined ? "" : `\nMetric=${metric}`}`;
 }
 
@@ -87,7 +71,7 @@ function mistakes(name: string, given: StaticInterface) {
     // Linux IFNAMSIZ: 16 bytes with the final zero.
     ...(/^[A-Za-z0-9_.-]{1,15}$/.test(name) ? [] : [wrong(name, "", "an interface name of 1 to 15 characters")]),
     ...given.addresses
-      .filter((address) => !isNetwork(address))
+      .filter((address) => !isAddressWithPrefix(address))
       .map((address) => wrong(address, "addresses", "an address with its prefix: 10.50.103.201/16")),
     ...(given.gateway === undefined || isIP(given.gateway) ? [] : [wrong(given.gateway, "gateway", "an IP address")]),
     ...(given.gateway6 === undefined || isIP(given.gateway6) === 6
@@ -97,19 +81,13 @@ function mistakes(name: string, given: StaticInterface) {
       .filter((server) => !isIP(server))
       .map((server) => wrong(server, "nameServers", "an IP address")),
     ...(given.routes ?? []).flatMap((route) => [
-      ...(isNetwork(route.destination) ? [] : [wrong(route.destination, "routes", "a network: 10.141.0.0/16")]),
+      ...(isAddressWithPrefix(route.destination)
+        ? []
+        : [wrong(route.destination, "routes", "a network: 10.141.0.0/16")]),
       ...(isIP(route.gateway) ? [] : [wrong(route.gateway, "routes", "an IP address as gateway")]),
     ]),
     ...(given.mtu === undefined || (Number.isInteger(given.mtu) && given.mtu >= 576 && given.mtu <= 65535)
       ? []
       : [wrong(String(given.mtu), "mtu", "bytes, 576 to 65535")]),
   ];
-}
-
-function isNetwork(text: string): boolean {
-  const [address, prefix, ...rest] = text.split("/");
-  const family = isIP(address ?? "");
-  return (
-    rest.length === 0 && family !== 0 && /^\d{1,3}$/.test(prefix ?? "") && Number(prefix) <= (family === 4 ? 32 : 128)
-  );
 }

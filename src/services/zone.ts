@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { addressNumber, reverseName } from "../language/address.ts";
-import type { HostEntry } from "../language/inventory.ts";
+import type { HostEntry, Inventory } from "../language/inventory.ts";
 
 /** A zone as a name server answers for it: made by `hostZone`, `reverseZone`, or written by hand. */
 export interface Zone {
@@ -19,10 +19,7 @@ export interface ZoneAuthority {
   readonly ttl?: number;
 }
 
-interface Hosts {
-  readonly domain: string;
-  readonly hosts: Readonly<Record<string, HostEntry>>;
-}
+type Hosts = Pick<Inventory<string, string>, "domain" | "hosts">;
 
 /** Names to addresses, of every machine of an inventory, and its aliases. `more` are further lines: MX, SRV, TXT. */
 export function hostZone(site: Hosts, authority: ZoneAuthority, more: readonly string[] = []): Zone {

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { isElf, readElf } from "../base/elf.ts";
 import { failure } from "../base/error.ts";
+import { multiarch } from "../base/multiarch.ts";
 import { compareBytes, sortedBy } from "../base/order.ts";
 import type { FileEntry, FileTree } from "./file-tree.ts";
 
@@ -49,22 +50,10 @@ interface Resolved {
 
 type Resolver = (path: string) => Resolved | undefined;
 
-/** Where Debian puts shared libraries (multiarch specification), by ELF machine. */
-const multiarchTriplets: Readonly<Record<number, string>> = {
-  3: "i386-linux-gnu",
-  21: "powerpc64le-linux-gnu",
-  22: "s390x-linux-gnu",
-  40: "arm-linux-gnueabihf",
-  62: "x86_64-linux-gnu",
-  183: "aarch64-linux-gnu",
-  243: "riscv64-linux-gnu",
-  258: "loongarch64-linux-gnu",
-};
-
 function dependencies(bytes: Uint8Array, path: string, resolve: Resolver): string[] {
   const elf = readElf(bytes, path);
   if (elf.type === "relocatable") return [];
-  const triplet = multiarchTriplets[elf.machine];
+  const triplet = multiarch.find(({ elfMachine }) => elfMachine === elf.machine)?.triplet;
   const folders = [
     ...(elf.runpath.length > 0 ? elf.runpath : elf.rpath).map((folder) => expandOrigin(folder, path)),
     ...(triplet ? [`/usr/lib/${triplet}`, `/lib/${triplet}`] : []),

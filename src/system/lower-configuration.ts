@@ -1,3 +1,4 @@
+import { multiarch } from "../base/multiarch.ts";
 import { sortedBy } from "../base/order.ts";
 import type { Received } from "../language/service-type.ts";
 import { text } from "../language/text.ts";
@@ -16,13 +17,14 @@ export function lowerConfigurationCheck(
 } {
   const { name, program, reads = [], loads = [], folders = [], asRoot = false } = value;
   const texts = [program, ...value.arguments].map((part) => lowerText(text`${part}`));
+  const triplet = multiarch.find((one) => one.architecture === architecture)?.triplet ?? "";
   const generated = texts.flatMap(({ files }) => [...files.keys()]);
   return {
     check: {
       name,
       command: texts.map((each) => each.text),
       reads: sorted([...reads, ...generated]),
-      loads: sorted(loads.map((path) => path.replaceAll("{multiarch}", multiarch[architecture] ?? ""))),
+      loads: sorted(loads.map((path) => path.replaceAll("{multiarch}", triplet))),
       folders: sorted(folders),
       asRoot,
       origin,
@@ -30,17 +32,6 @@ export function lowerConfigurationCheck(
     texts,
   };
 }
-
-/** Debian's folders for libraries (multiarch specification), by the architecture's name. */
-const multiarch: Readonly<Record<string, string>> = {
-  amd64: "x86_64-linux-gnu",
-  arm64: "aarch64-linux-gnu",
-  riscv64: "riscv64-linux-gnu",
-  ppc64el: "powerpc64le-linux-gnu",
-  s390x: "s390x-linux-gnu",
-  armhf: "arm-linux-gnueabihf",
-  i386: "i386-linux-gnu",
-};
 
 function sorted(paths: readonly string[]): string[] {
   return sortedBy(new Set(paths), (path) => path);
