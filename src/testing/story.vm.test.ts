@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import {
   administrators,
   baseFileSystems,
@@ -25,6 +25,8 @@ const folder = mkdtempSync(join(tmpdir(), "meso-stories-"));
 const scratch = join(folder, "scratch");
 const evidence = join(folder, "evidence");
 const session = testSession();
+// By its serial: which disk the kernel calls sda and which sdb changes from one start to the next.
+const stateDisk = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_state";
 const places = { lock: session.lockFile, store: session.store.directory, evidence };
 let key: ReturnType<typeof newSshKey>;
 
@@ -33,6 +35,8 @@ before(() => {
   process.env.TMPDIR = scratch;
   key = newSshKey(folder);
 });
+// What one failed story leaves is not what the next one is judged by.
+afterEach(() => rmSync(evidence, { recursive: true, force: true }));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test("two machines on a wire reach each other; one is cut off, killed, and comes back", async () => {
@@ -53,7 +57,7 @@ test("two machines on a wire reach each other; one is cut off, killed, and comes
       assert.equal(await gate.ssh("hostname", { key: key.file }), "gate", "from this host");
       await assert.rejects(desk.ssh("hostname"), /describe it with ssh: true/);
 
-      await gate.succeeds("mke2fs -q /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_state && mount /dev/sdb /mnt");
+      await gate.succeeds(`mke2fs -q ${stateDisk} && mount ${stateDisk} /mnt`);
       await gate.succeeds("echo kept > /mnt/note && umount /mnt && sync");
       gate.setCables(false);
       assert.match(await desk.fails("ping -c 1 -W 2 10.77.0.2"), /100% packet loss/);
@@ -66,7 +70,7 @@ test("two machines on a wire reach each other; one is cut off, killed, and comes
       await desk.waitUntilFails("ping -c 1 -W 2 10.77.0.2");
       await assert.rejects(gate.run("true"), /gate is off/);
       await Promise.all([gate.start(), desk.restart()]);
-      assert.equal(await gate.succeeds("mount /dev/sdb /mnt && cat /mnt/note"), "kept");
+      assert.equal(await gate.succeeds(`mount ${stateDisk} /mnt && cat /mnt/note`), "kept");
       await desk.fails("test -e /run/sooner");
       await point.restore();
       await desk.succeeds("test -e /run/sooner");
