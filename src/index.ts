@@ -64,6 +64,8 @@ export {
 } from "./system/essential-boot.ts";
 export type { ConfigurationCheck } from "./system/essential-configuration.ts";
 export { configurationChecks } from "./system/essential-configuration.ts";
+export type { CredentialWish, SecretFile } from "./system/essential-credentials.ts";
+export { credentials, secretFile, secretFiles } from "./system/essential-credentials.ts";
 export { directory, etcFile, etcFiles, symlink, systemFile, systemFiles } from "./system/essential-files.ts";
 export { pam, sudoers } from "./system/essential-login.ts";
 export { hosts, nameServiceSwitch } from "./system/essential-names.ts";

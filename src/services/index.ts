@@ -17,6 +17,7 @@ export { type OpensshOptions, openssh } from "./openssh.ts";
 export { qemuGuestAgent } from "./qemu-guest-agent.ts";
 export { type RsyslogOptions, type RsyslogTarget, rsyslog } from "./rsyslog.ts";
 export { type SquidOptions, squid } from "./squid.ts";
+export { type StateFolder, type StateOptions, state, stateFolder } from "./state.ts";
 export { type StaticInterface, staticNetworking } from "./static-networking.ts";
 export { type UdevOptions, udev } from "./udev.ts";
 export { type ForwardZone, type UnboundOptions, unbound } from "./unbound.ts";

@@ -16,6 +16,7 @@ import type {
 import { serviceType } from "../language/service-type.ts";
 import type { Content, GeneratedFile, PackageFile } from "../language/text.ts";
 import type { ConfigurationCheck } from "./essential-configuration.ts";
+import type { CredentialWish } from "./essential-credentials.ts";
 import type { ManifestCheck } from "./manifest.ts";
 
 /** What services send to the root of the graph: a part of the system, each item with its origin. */
@@ -31,6 +32,7 @@ export interface SystemPart {
   readonly initrdModules?: readonly Received<string>[];
   readonly checks?: readonly Received<CheckWish>[];
   readonly configurationChecks?: readonly Received<ConfigurationCheck>[];
+  readonly credentials?: readonly Received<CredentialWish>[];
 }
 
 interface PathAttributes {

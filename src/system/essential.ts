@@ -15,6 +15,7 @@ import {
   tmpfiles,
 } from "./essential-boot.ts";
 import { configurationChecks } from "./essential-configuration.ts";
+import { credentials, secretFiles } from "./essential-credentials.ts";
 import { etcFile, etcFiles, symlink, systemFiles } from "./essential-files.ts";
 import { pam, sudoers, unixRules } from "./essential-login.ts";
 import { hosts, nameServiceSwitch, standardSources } from "./essential-names.ts";
@@ -52,6 +53,8 @@ const targets = [
   alternatives,
   checks,
   configurationChecks,
+  credentials,
+  secretFiles,
   pam,
   sudoers,
   hosts,

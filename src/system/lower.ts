@@ -14,6 +14,7 @@ import { connectServices, foldServices } from "./fold.ts";
 import { lowerAccounts } from "./lower-accounts.ts";
 import { lowerConfigurationCheck } from "./lower-configuration.ts";
 import { lowerFiles } from "./lower-files.ts";
+import { lowerSecrets } from "./lower-secrets.ts";
 import type { ManifestDevice, ManifestPackage, SystemManifest } from "./manifest.ts";
 import { fileSystemProblems, isShapeBroken, recordMistakes } from "./validate.ts";
 
@@ -45,6 +46,7 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
     configurationChecks.flatMap(({ check, texts }) => texts.map((value) => ({ value, origin: check.origin }))),
   );
   const accounts = lowerAccounts(gathered("users"), gathered("groups"), os.accountNumbers);
+  const secrets = lowerSecrets(gathered("credentials"));
   const enabled = gathered("enabledUnits");
   const masked = gathered("maskedUnits");
   const problems = [
@@ -54,6 +56,7 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
     ...folded.problems,
     ...files.problems,
     ...accounts.problems,
+    ...secrets.problems,
     ...maskedAndEnabled(enabled, masked),
   ];
   if (problems.length > 0) throw new MesoError(problems);
@@ -118,12 +121,14 @@ export function lowerSystem(os: OperatingSystem): SystemManifest {
     configurationChecks: configurationChecks
       .map(({ check }) => check)
       .sort((a, b) => compareBytes(a.origin.by, b.origin.by) || compareBytes(a.command.join(" "), b.command.join(" "))),
+    secrets: sorted([...secrets.byName.keys()]),
     origins: {
       enabledUnits: originsByValue(enabled),
       maskedUnits: originsByValue(masked),
       services: connected.services
         .filter(({ service }) => !essential.includes(service))
         .map(({ service }) => ({ by: service.name, ...placeOf(service) })),
+      secretSources: Object.fromEntries([...secrets.byName].map(([name, { source }]) => [name, source])),
     },
   };
 }

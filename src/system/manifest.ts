@@ -1,4 +1,5 @@
 import type { SourceLocation } from "../base/location.ts";
+import type { SecretSource } from "../language/secret.ts";
 
 /**
  * What folding the services of an operating system gives: plain data, no function, nothing of the host.
@@ -44,6 +45,8 @@ export interface SystemManifest {
   readonly checks: readonly ManifestCheck[];
   /** What judges the configuration while the system is built. */
   readonly configurationChecks: readonly ManifestConfigurationCheck[];
+  /** Names of the secrets that the machine is given when it starts, sorted. */
+  readonly secrets: readonly string[];
   readonly origins?: ManifestOrigins;
 }
 
@@ -53,6 +56,8 @@ export interface ManifestOrigins {
   readonly maskedUnits: Readonly<Record<string, readonly Origin[]>>;
   /** The services that the record lists, and those that follow from them. */
   readonly services: readonly Origin[];
+  /** Where the values of secrets are looked up, by name: moving one changes no system. */
+  readonly secretSources: Readonly<Record<string, SecretSource>>;
 }
 
 export interface ManifestChannel {

@@ -101,4 +101,5 @@ export const emptyManifest: SystemManifest = {
   acknowledgedScripts: [],
   checks: [],
   configurationChecks: [],
+  secrets: [],
 };
