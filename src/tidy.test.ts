@@ -11,6 +11,7 @@ const rooms = [
   "language",
   "store",
   "debian",
+  "packages",
   "system",
   "services",
   "image",

@@ -97,7 +97,8 @@ export function downloadOptions(session: BuildSession): {
   };
 }
 
-async function pinnedSuites(session: BuildSession, request: ChannelRequest): Promise<readonly LockedSuite[]> {
+/** The suites of a request as the lock pins them, their indices in the cache; pulled and locked where it does not. */
+export async function pinnedSuites(session: BuildSession, request: ChannelRequest): Promise<readonly LockedSuite[]> {
   try {
     return await ensureIndices(readLock(session.lockFile), request, downloadOptions(session));
   } catch (error) {
@@ -183,6 +184,7 @@ export async function* packagesTexts(
 ): AsyncGenerator<PackagesText> {
   for (const { archive, suite, indices } of suites) {
     for (const index of indices) {
+      if (index.architecture === "source") continue;
       const text = await readIndex(index, cacheDirectory);
       yield { text, archive, suite, component: index.component, architecture: index.architecture };
     }

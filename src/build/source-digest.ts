@@ -6,7 +6,7 @@ import { sha256 } from "../base/hash.ts";
 let digest: string | undefined;
 
 /** Rooms whose code decides what is built; those that people see, and that use what was built, do not. */
-const rooms = ["base", "build", "debian", "image", "language", "services", "store", "system"];
+const rooms = ["base", "build", "debian", "image", "language", "packages", "services", "store", "system"];
 
 /**
  * SHA-256 over this program's own sources: what is computed by them and kept in the store depends on them, and a

@@ -31,9 +31,9 @@ export interface LockedSuite {
 
 export interface LockedIndex {
   readonly component: string;
-  /** `all` for the index of packages of every architecture, in archives that keep it apart. */
+  /** `all` for the index of packages of every architecture, in archives that keep it apart; `source` for that of sources. */
   readonly architecture: string;
-  /** Relative to the folder of the suite: `main/binary-amd64/Packages.xz`. */
+  /** Relative to the folder of the suite: `main/binary-amd64/Packages.xz`, `main/source/Sources.xz`. */
   readonly path: string;
   /** Of the file at `path`. */
   readonly sha256: string;
@@ -157,9 +157,11 @@ const lockShape: Shape = {
                 component: name,
                 architecture: name,
                 path: {
-                  expected: "a plain relative path to a Packages file",
+                  expected: "a plain relative path to a Packages or Sources file",
                   holds: (value) =>
-                    typeof value === "string" && isPlainPath(value) && /(^|\/)Packages(\.xz|\.gz)?$/.test(value),
+                    typeof value === "string" &&
+                    isPlainPath(value) &&
+                    /(^|\/)(Packages|Sources)(\.xz|\.gz)?$/.test(value),
                 },
                 sha256: aDigest,
                 size: aCount,

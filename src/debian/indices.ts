@@ -20,6 +20,7 @@ export interface ChannelRequest {
   /** By any name the archive knows: `trixie`, `stable`, `sid`. */
   readonly suite: string;
   readonly components: readonly string[];
+  /** `source` asks for the index of source packages. */
   readonly architectures: readonly string[];
   /** Also `<suite>-updates`, where the suite has one. */
   readonly updates: boolean;
@@ -113,7 +114,8 @@ export function indexTextFile(index: LockedIndex, cacheDirectory: string): strin
 const largestText = 400_000_000;
 
 function selectIndex(release: Release, component: string, architecture: string): LockedIndex {
-  const plain = `${component}/binary-${architecture}/Packages`;
+  const plain =
+    architecture === "source" ? `${component}/source/Sources` : `${component}/binary-${architecture}/Packages`;
   const text = release.files.get(plain);
   const path = [`${plain}.xz`, `${plain}.gz`, plain].find((candidate) => release.files.has(candidate));
   if (!text || !path) {

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { failure, type MesoError } from "../base/error.ts";
+import { type Builtins, isBuiltin, runBuiltin } from "./builtin.ts";
 import type { Derivation } from "./derivation.ts";
 import type { Items } from "./items.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -27,6 +28,8 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
   /** Runs it on one processor, to see whether what it makes depends on their number. */
   readonly oneProcessor?: boolean;
+  /** Builders that are part of this program, by the name behind `builtin:`. */
+  readonly builtins?: Builtins;
 }
 
 /** What a build made, aside: for the caller to register, and to dispose of. */
@@ -55,6 +58,9 @@ export async function buildDerivation(
   options: BuildOptions = {},
 ): Promise<FinishedBuild> {
   const closure = items.closure(inputs);
+  if (isBuiltin(derivation)) {
+    return runBuiltin(store, items, path, derivation, closure, { ...options, logFolder: logFolder(store) });
+  }
   const scratch = store.temporaryPath();
   const [made, work, empty] = ["store", "build", "root"].map((name) => join(scratch, name)) as [string, string, string];
   for (const folder of [made, work, empty]) mkdirSync(folder, { recursive: true });

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MesoError } from "../base/error.ts";
+import { failure, MesoError } from "../base/error.ts";
 import { sha256 } from "../base/hash.ts";
+import type { Builtin } from "./builtin.ts";
 import { type Derivation, derivationPath, printDerivation, withOutputPaths } from "./derivation.ts";
 import { type Items, openItems } from "./items.ts";
 import { checkReproducible, readDerivation, realise } from "./realise.ts";
@@ -161,6 +162,29 @@ test("an output that is fixed must be what was said", () =>
     const wrong = await script("wrong", "echo hello > $out", { outputs: fixed("other\n") });
     await assert.rejects(realise(store, items, [wrong]), code("hash-mismatch"));
     assert.ok(items.record(outputOf(right)) && !items.record(outputOf(wrong)));
+  }));
+
+test("a builder that is part of the program makes outputs like any other, which are judged like any other", () =>
+  withPlace(async ({ store, items, script, outputOf }) => {
+    const hello: Builtin = async ({ place, say }) => {
+      say("greeting");
+      writeFileSync(place("out"), "hello\n");
+    };
+    const refuses: Builtin = () => Promise.reject(failure("refused", "no"));
+    const builtins = new Map(Object.entries({ hello, refuses }));
+    const outputs = (text: string) =>
+      new Map([["out", { path: "", fixed: { recursive: false, algorithm: "sha256", digest: sha256(text) } }]]);
+    const right = await script("right", "", { builder: "builtin:hello", outputs: outputs("hello\n") });
+    const [report] = await realise(store, items, [right], { builtins });
+    assert.equal(readFileSync(report!.log, "utf8"), "greeting\n");
+    assert.equal(readFileSync(items.physicalPath(outputOf(right)), "utf8"), "hello\n");
+    const wrong = await script("wrong", "", { builder: "builtin:hello", outputs: outputs("other\n") });
+    await assert.rejects(realise(store, items, [wrong], { builtins }), code("hash-mismatch"));
+    const refused = await script("refuses", "", { builder: "builtin:refuses" });
+    await assert.rejects(realise(store, items, [refused], { builtins }), /-refuses\.drv: no/);
+    const unknown = await script("unknown", "", { builder: "builtin:unknown" });
+    await assert.rejects(realise(store, items, [unknown], { builtins }), /expected: builtin:hello, builtin:refuses/);
+    assert.deepEqual(readdirSync(join(store.directory, "tmp")), []);
   }));
 
 test("without bubblewrap nothing is built, and the error names the package", () =>

@@ -16,6 +16,8 @@ export interface RealiseOptions extends Omit<BuildOptions, "oneProcessor"> {
   readonly parallel?: number;
   /** Told when this process waits for another that does the same work. */
   readonly onWait?: (message: string) => void;
+  /** Told of each build as it begins. */
+  readonly onBuild?: (derivation: string) => void;
 }
 
 /** One build that this process ran. */
@@ -147,6 +149,7 @@ async function buildShared(
   });
   try {
     if (isMade(items, derivation)) return undefined;
+    options.onBuild?.(path);
     const start = performance.now();
     const build = await buildDerivation(store, items, path, derivation, inputsOf(items, derivation), options);
     try {
