@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { DiskImage } from "./disk-image.ts";
 import { decodeImage, encodeImage } from "./recipe-file.ts";
@@ -7,8 +7,8 @@ import type { BuildSession } from "./session.ts";
 /** The image that an earlier run laid out, when the store still has all that it points to. */
 export function keptDiskImage(session: BuildSession, key: string): DiskImage | undefined {
   const file = keptFile(session, key);
-  if (!existsSync(file)) return undefined;
-  const decoded = decodeImage(readFileSync(file));
+  const text = readIfThere(file);
+  const decoded = text && decodeImage(text);
   if (!decoded) return undefined;
   const ends = new Map<string, number>();
   for (const { length, source } of decoded.recipe.extents) {
@@ -16,9 +16,18 @@ export function keptDiskImage(session: BuildSession, key: string): DiskImage | u
     ends.set(source.segment, Math.max(ends.get(source.segment) ?? 0, source.offset + length));
   }
   // A data file that is too short is found damaged, and made again, only by who asks for its segment.
-  const isThere = ([id, end]: [string, number]): boolean =>
-    (statSync(session.store.segmentDataPath(id), { throwIfNoEntry: false })?.size ?? -1) >= end;
+  const isThere = ([id, end]: [string, number]): boolean => (session.store.useSegment(id) ?? -1) >= end;
   return [...ends].every(isThere) ? { key, ...decoded } : undefined;
+}
+
+/** A collection may take it at any moment. */
+function readIfThere(file: string): Buffer | undefined {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Keeps an image under its key; `packed` is its recipe as `packRecipe` gives it. */

@@ -10,6 +10,8 @@ export interface ItemRecord {
   readonly references: readonly string[];
   /** Logical path of the derivation that made it. */
   readonly deriver?: string;
+  /** Of others, for who gets it from here: `NAME:BASE64`, as in a cache's description of it. */
+  readonly signatures?: readonly string[];
   /** Seconds since 1970. */
   readonly registeredSeconds: number;
 }
@@ -26,7 +28,7 @@ export function parseItemRecord(text: string, path: string): ItemRecord | undefi
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { narSha256, narSize, references, deriver, registeredSeconds } = value;
+  const { narSha256, narSize, references, deriver, signatures, registeredSeconds } = value;
   const isWhole =
     value.path === path &&
     typeof narSha256 === "string" &&
@@ -35,6 +37,7 @@ export function parseItemRecord(text: string, path: string): ItemRecord | undefi
     Number.isSafeInteger(registeredSeconds) &&
     Array.isArray(references) &&
     references.every((reference) => typeof reference === "string") &&
-    (deriver === undefined || typeof deriver === "string");
+    (deriver === undefined || typeof deriver === "string") &&
+    (signatures === undefined || (Array.isArray(signatures) && signatures.every((one) => typeof one === "string")));
   return isWhole ? (value as unknown as ItemRecord) : undefined;
 }

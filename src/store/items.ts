@@ -1,28 +1,11 @@
-import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  cpSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
-import { basename, join } from "node:path";
-import { canonicalJson } from "../base/canonical.ts";
-import { assert, failure } from "../base/error.ts";
+import { chmodSync, cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { failure } from "../base/error.ts";
 import { sortedBy } from "../base/order.ts";
-import { canonicaliseItem, sealItem } from "./canonical-item.ts";
+import { canonicaliseItem } from "./canonical-item.ts";
 import { type ItemRecord, parseItemRecord } from "./item-record.ts";
-import { narHash, writeNar } from "./nar.ts";
-import { removeTree } from "./remove-tree.ts";
-import { referenceScanner } from "./scan-references.ts";
+import { narHash } from "./nar.ts";
+import { finishAbandonedRegistrations, finishRegistration, type MadeItem, registerItems } from "./registration.ts";
 import type { Store } from "./store.ts";
 import { logicalStore, sourcePath, textPath } from "./store-path.ts";
 
@@ -47,18 +30,21 @@ export interface Items {
   addTree(name: string, from: string): Promise<string>;
   /** Takes what was made at `from` (on the store's file system; moved, not copied) as the item `path`. */
   register(path: string, from: string, facts: RegistrationFacts): Promise<ItemRecord>;
+  /** The same for outputs of one build: all of them become valid, or none, whenever the process dies. */
+  registerAll(made: readonly MadeItem[]): Promise<readonly ItemRecord[]>;
+  /** Ends what a process that died had left of such a registration. */
+  finishRegistration(paths: readonly { readonly path: string }[]): Promise<void>;
+  /** The same for whatever processes that died have left. */
+  finishAbandoned(): Promise<void>;
+  /** From here on, those of the paths that are valid stay so until this process ends, with what they need. */
+  hold(paths: Iterable<string>): Promise<void>;
   /** The paths and everything they need, transitively, sorted. */
   closure(paths: Iterable<string>): string[];
   /** What is wrong with the valid items at `paths` (with all of them when not given): nothing, when all is well. */
   verify(paths?: Iterable<string>): { readonly path: string; readonly problem: string }[];
 }
 
-export interface RegistrationFacts {
-  /** Paths that it may refer to; those whose hashes occur in it become its references. */
-  readonly mayReferTo: readonly string[];
-  /** The derivation that made it. */
-  readonly deriver?: string;
-}
+export type RegistrationFacts = Omit<MadeItem, "path" | "from">;
 
 /** The store's items. `prefix` is for tests with vectors of other stores. */
 export function openItems(store: Store, prefix = logicalStore): Items {
@@ -74,34 +60,19 @@ export function openItems(store: Store, prefix = logicalStore): Items {
     });
   };
   const physicalPath = (path: string): string => join(folder, baseName(path));
-  const record = (path: string): ItemRecord | undefined => readRecord(join(records, baseName(path)), path);
+  const recordFile = (path: string): string => join(records, baseName(path));
+  const record = (path: string): ItemRecord | undefined => readRecord(recordFile(path), path);
 
-  const register: Items["register"] = async (path, from, facts) => {
-    canonicaliseItem(from);
-    return publish(path, from, facts);
-  };
+  const places = { store, physicalPath, recordFile, record };
 
-  /** Moves what is canonical already. Whoever comes second keeps what the first has put there. */
-  const publish = async (path: string, from: string, facts: RegistrationFacts): Promise<ItemRecord> => {
-    const name = baseName(path);
-    const held = await store.lock(`item-${name}`);
-    try {
-      const known = record(path);
-      if (known) return known;
-      const fresh = describeItem(path, from, facts);
-      // What lies there without a record was left by somebody who died between the two renames.
-      removeTree(join(folder, name));
-      renameSync(from, join(folder, name));
-      sealItem(join(folder, name));
-      const aside = store.temporaryPath();
-      writeDurably(aside, canonicalJson(fresh));
-      renameSync(aside, join(records, name));
-      return fresh;
-    } finally {
-      held.release();
-      removeTree(from);
+  const registerAll: Items["registerAll"] = (made) => {
+    for (const { path, from } of made) {
+      baseName(path);
+      canonicaliseItem(from);
     }
+    return registerItems(places, made);
   };
+  const register: Items["register"] = async (path, from, facts) => (await registerAll([{ path, from, ...facts }]))[0]!;
 
   const closure = (paths: Iterable<string>): string[] => {
     const found = new Set<string>();
@@ -129,9 +100,14 @@ export function openItems(store: Store, prefix = logicalStore): Items {
     record,
     all,
     register,
+    registerAll,
+    finishRegistration: (paths) => finishRegistration(places, paths),
+    finishAbandoned: () => finishAbandonedRegistrations(places),
+    hold: store.hold,
     closure,
     addText: async (name, contents, references = []) => {
       const path = textPath(name, contents, references, prefix);
+      await store.hold([path]);
       if (record(path)) return path;
       const aside = store.temporaryPath();
       writeFileSync(aside, contents, { flag: "wx" });
@@ -144,7 +120,7 @@ export function openItems(store: Store, prefix = logicalStore): Items {
       dropSpecialModes(aside);
       canonicaliseItem(aside);
       const path = sourcePath(name, narHash(aside).sha256, [], prefix);
-      await publish(path, aside, { mayReferTo: [] });
+      await registerItems(places, [{ path, from: aside, mayReferTo: [] }]);
       return path;
     },
     verify: (paths) => {
@@ -154,27 +130,6 @@ export function openItems(store: Store, prefix = logicalStore): Items {
         return problem === undefined ? [] : [{ path, problem }];
       });
     },
-  };
-}
-
-function describeItem(path: string, from: string, { mayReferTo, deriver }: RegistrationFacts): ItemRecord {
-  const byHash = new Map([...mayReferTo, path].map((other) => [basename(other).slice(0, 32), other]));
-  const scanner = referenceScanner(byHash.keys());
-  const hash = createHash("sha256");
-  let narSize = 0;
-  writeNar(from, (piece) => {
-    hash.update(piece);
-    scanner.pass(piece);
-    narSize += piece.length;
-  });
-  return {
-    path,
-    narSha256: hash.digest("hex"),
-    narSize,
-    references: sortedBy(scanner.found, (found) => byHash.get(found)!).map((found) => byHash.get(found)!),
-    ...(deriver !== undefined && { deriver }),
-    // Operational: when it came, for people and for the grace period of a collection. Part of no hash.
-    registeredSeconds: Math.floor(Date.now() / 1000),
   };
 }
 
@@ -210,15 +165,4 @@ function dropSpecialModes(path: string): void {
   const status = lstatSync(path);
   if (status.isDirectory()) for (const name of readdirSync(path)) dropSpecialModes(join(path, name));
   else if (status.isFile() && (status.mode & 0o7000) !== 0) chmodSync(path, status.mode & 0o777);
-}
-
-function writeDurably(path: string, text: string): void {
-  assert(!existsSync(path), `${path} is a fresh name`);
-  const file = openSync(path, "wx");
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

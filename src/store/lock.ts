@@ -65,6 +65,14 @@ export function sweepLocks(directory: string): void {
   for (const name of readdirSync(directory)) breakIfStale(join(directory, name));
 }
 
+/** Whether a process that is alive has the lock, without waiting for it or breaking it. */
+export function isHeld(path: string): boolean {
+  const owner = holderOf(path);
+  if (owner === undefined) return false;
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  return status !== undefined && !ownerIsGone(owner, Date.now() - status.mtimeMs);
+}
+
 function linked(owner: string, path: string): boolean {
   try {
     symlinkSync(owner, path);

@@ -55,7 +55,9 @@ export async function realise(
     return fresh;
   };
   const makeOne = async (path: string): Promise<void> => {
+    await items.hold([path]);
     const derivation = readDerivation(items, path);
+    await items.hold(outputsOf(derivation));
     if (isMade(items, derivation)) return;
     await Promise.all([...derivation.inputDerivations.keys()].map(make));
     await slot(async () => {
@@ -115,8 +117,12 @@ export function readDerivation(items: Items, path: string): Derivation {
   return parseDerivation(readFileSync(items.physicalPath(path), "utf8"));
 }
 
+function outputsOf(derivation: Derivation): string[] {
+  return [...derivation.outputs.values()].map(({ path }) => path);
+}
+
 function isMade(items: Items, derivation: Derivation): boolean {
-  return [...derivation.outputs.values()].every(({ path }) => items.record(path) !== undefined);
+  return outputsOf(derivation).every((path) => items.record(path) !== undefined);
 }
 
 function inputsOf(items: Items, derivation: Derivation): string[] {
@@ -148,6 +154,7 @@ async function buildShared(
     ...(signal && { signal }),
   });
   try {
+    await items.finishRegistration([...derivation.outputs.values()]);
     if (isMade(items, derivation)) return undefined;
     options.onBuild?.(path);
     const start = performance.now();
@@ -175,12 +182,14 @@ async function registerOutputs(
     canonicaliseItem(build.outputPlace(path));
     if (fixed) checkFixed(path, fixed, build.outputPlace(path));
   }
-  let bytes = 0;
-  for (const { path, fixed } of outputs) {
-    const mayReferTo = fixed ? [] : [...build.inputs, ...outputs.map((output) => output.path)];
-    bytes += (await items.register(path, build.outputPlace(path), { mayReferTo, deriver })).narSize;
-  }
-  return bytes;
+  const all = [...build.inputs, ...outputs.map((output) => output.path)];
+  const records = await items.registerAll(
+    outputs.map(({ path, fixed }) => ({
+      ...{ path, from: build.outputPlace(path), deriver },
+      mayReferTo: fixed ? [] : all,
+    })),
+  );
+  return records.reduce((sum, { narSize }) => sum + narSize, 0);
 }
 
 function checkFixed(path: string, { recursive, algorithm, digest }: FixedHash, place: string): void {

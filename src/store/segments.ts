@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { assert, failure, MesoError } from "../base/error.ts";
 import type { DebianControl, SegmentTable } from "./segment.ts";
 import { createSegmentWriter, type SegmentWriter } from "./segment-writer.ts";
 import { tableFromJson } from "./table-json.ts";
+
+/** A use within the last hour says enough: most runs write no times. Milliseconds. */
+export const useIsNewMilliseconds = 3600 * 1000;
 
 /** The segments of a store: folders named by their id, each with `data`, `table.json`, perhaps `control.json`. */
 export interface Segments {
@@ -24,11 +27,17 @@ export interface Segments {
   /** Reads all data again: false when it is not what was imported; the segment is then removed. */
   verifySegment(id: string): Promise<boolean>;
   removeSegment(id: string): void;
+  /** Writes on the segment that it is used now, and gives the length of its data; undefined when it is not there. */
+  useSegment(id: string): number | undefined;
   /** A new segment, invisible until it is finished. */
   newSegment(id: string): SegmentWriter;
 }
 
-export function createSegments(directory: string, temporaryPath: () => string): Segments {
+/**
+ * @param onUse called before a segment is used. Each use is written on the segment as the time of its data file, so that
+ *   a collection takes those that nobody used for long.
+ */
+export function createSegments(directory: string, temporaryPath: () => string, onUse = (): void => {}): Segments {
   const inside = (id: string, file: string) => {
     assert(/^[0-9a-f]{64}$/.test(id), `${id} is not a SHA-256 in hexadecimal`);
     return join(directory, id, file);
@@ -52,9 +61,27 @@ export function createSegments(directory: string, temporaryPath: () => string): 
   const tables = new Map<string, SegmentTable>();
   const controls = new Map<string, DebianControl>();
 
+  function useSegment(id: string): number | undefined {
+    onUse();
+    const file = segmentDataPath(id);
+    const status = statSync(file, { throwIfNoEntry: false });
+    if (status && Date.now() - status.mtimeMs > useIsNewMilliseconds) {
+      const now = Date.now() / 1000;
+      try {
+        utimesSync(file, now, now);
+      } catch (error) {
+        // Collected this moment: it is not there. Of another person: who may only read cannot keep it.
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "ENOENT") return undefined;
+        if (code !== "EPERM" && code !== "EACCES" && code !== "EROFS") throw error;
+      }
+    }
+    return status?.size;
+  }
+
   function readSegmentTable(id: string): SegmentTable {
     const table = tables.get(id) ?? readPart(id, inside(id, "table.json"), tableFromJson);
-    const dataBytes = statSync(segmentDataPath(id), { throwIfNoEntry: false })?.size;
+    const dataBytes = useSegment(id);
     if (dataBytes !== table.dataBytes) {
       tables.delete(id);
       throw damaged(id, `its data file has ${dataBytes ?? "no"} bytes instead of ${table.dataBytes}`);
@@ -97,6 +124,7 @@ export function createSegments(directory: string, temporaryPath: () => string): 
     readDebianControl,
     verifySegment,
     removeSegment,
+    useSegment,
     newSegment: (id) => createSegmentWriter(id, temporaryPath(), inside(id, "")),
   };
 }

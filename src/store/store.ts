@@ -2,7 +2,8 @@ import { mkdirSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { failure } from "../base/error.ts";
 import { type Cache, createCache } from "./cache.ts";
-import { type Lock, type LockOptions, lock, sweepLocks, tryLock } from "./lock.ts";
+import { sweepLeases, takeLease } from "./leases.ts";
+import { isHeld, type Lock, type LockOptions, lock, sweepLocks, tryLock } from "./lock.ts";
 import { ownerTag, sweepAbandoned } from "./owner.ts";
 import { memoryFolder } from "./scratch.ts";
 import { createSegments, type Segments } from "./segments.ts";
@@ -30,9 +31,15 @@ export interface Store extends Segments, Cache {
   scratchPath(bytes: number): string;
   lock(name: string, options?: LockOptions): Promise<Lock>;
   tryLock(name: string): Lock | undefined;
+  /** Whether a process that is alive has the lock. */
+  isLocked(name: string): boolean;
+  /** Keeps items (paths) from being collected until this process ends, or `release`s; see `leases.ts`. */
+  hold(paths: Iterable<string>): Promise<void>;
+  /** Lets go of everything that this process holds through this store. */
+  release(): void;
 }
 
-const folders = ["archives", "indices", "segments", "items", "cache", "tmp", "locks"];
+const folders = ["archives", "indices", "segments", "items", "cache", "tmp", "locks", "leases", "roots", "pending"];
 
 /**
  * Opens (and makes, where needed) the store in `directory`, and sweeps what dead processes left.
@@ -46,10 +53,12 @@ export function openStore(directory: string): Store {
     for (const folder of folders) mkdirSync(inside(folder), { recursive: true });
     sweepAbandoned(inside("tmp"));
     sweepLocks(inside("locks"));
+    sweepLeases(directory);
   } catch (error) {
     throw unusable(directory, (error as Error).message, error);
   }
   const temporaryPath = () => inside("tmp", `${ownerTag()}.${temporaryCounter++}`);
+  const lease = takeLease(directory);
   return {
     directory,
     archivePath: (sha256) => inside("archives", `${sha256}.deb`),
@@ -62,8 +71,11 @@ export function openStore(directory: string): Store {
     },
     lock: (name, options) => lock(inside("locks", name), options),
     tryLock: (name) => tryLock(inside("locks", name)),
+    isLocked: (name) => isHeld(inside("locks", name)),
+    hold: lease.hold,
+    release: lease.release,
     ...createCache(inside("cache"), temporaryPath),
-    ...createSegments(inside("segments"), temporaryPath),
+    ...createSegments(inside("segments"), temporaryPath, lease.open),
   };
 }
 

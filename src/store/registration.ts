@@ -1,0 +1,204 @@
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { canonicalJson } from "../base/canonical.ts";
+import { assert, failure } from "../base/error.ts";
+import { sortedBy } from "../base/order.ts";
+import { sealItem } from "./canonical-item.ts";
+import { type ItemRecord, parseItemRecord } from "./item-record.ts";
+import type { Lock } from "./lock.ts";
+import { writeNar } from "./nar.ts";
+import { removeTree } from "./remove-tree.ts";
+import { referenceScanner } from "./scan-references.ts";
+import type { Store } from "./store.ts";
+import { syncTree } from "./sync-tree.ts";
+
+/** What is to become an item: canonical already, on the store's file system. */
+export interface MadeItem {
+  readonly path: string;
+  readonly from: string;
+  /** Paths that it may refer to; those whose hashes occur in it become its references. */
+  readonly mayReferTo: readonly string[];
+  /** The derivation that made it. */
+  readonly deriver?: string;
+  /** What others said of it who signed it: `NAME:BASE64`. */
+  readonly signatures?: readonly string[];
+}
+
+interface Places {
+  readonly store: Store;
+  /** Where the item of a path lies. */
+  readonly physicalPath: (path: string) => string;
+  readonly recordFile: (path: string) => string;
+  readonly record: (path: string) => ItemRecord | undefined;
+}
+
+/**
+ * Makes items valid that belong together, all or none: their contents are moved into place, then a file that holds all
+ * their records is published by one rename, then each record. Who dies between the last two has registered them all the
+ * same: `finishRegistration` does what is left. Whoever comes second keeps what the first has put there.
+ *
+ * @throws MesoError `missing-item` for a reference that is not valid, `reference-cycle`.
+ */
+export async function registerItems(places: Places, made: readonly MadeItem[]): Promise<readonly ItemRecord[]> {
+  const { store, record, physicalPath, recordFile } = places;
+  const locks = await lockItems(store, made);
+  try {
+    await store.hold(made.flatMap(({ path, mayReferTo }) => [path, ...mayReferTo]));
+    const fresh = made.filter(({ path }) => !record(path));
+    const described = inOrderOfNeed(fresh.map(describeItem));
+    for (const { path, references } of described) {
+      const lost = references.find((other) => !record(other) && !described.some((one) => one.path === other));
+      if (lost !== undefined) throw failure("missing-item", `${path} refers to ${lost}, which is not in the store`);
+    }
+    await Promise.all(fresh.map(({ from }) => syncTree(from)));
+    for (const { path, from } of fresh) {
+      // What lies there without a record was left by somebody who died between the two renames.
+      removeTree(physicalPath(path));
+      renameSync(from, physicalPath(path));
+      sealItem(physicalPath(path));
+    }
+    const pending = pendingFile(store, made);
+    if (described.length > 1) publishFile(store, canonicalJson(described), pending);
+    for (const one of described) publishFile(store, canonicalJson(one), recordFile(one.path));
+    if (described.length > 1) rmSync(pending);
+    return made.map(({ path }) => {
+      const known = record(path);
+      assert(known, `${path} is registered`);
+      return known;
+    });
+  } finally {
+    for (const held of locks) held.release();
+    for (const { from } of made) removeTree(from);
+  }
+}
+
+/** Publishes what is left of a registration whose process died after it had decided. Nothing to do is fine. */
+export async function finishRegistration(places: Places, paths: readonly { readonly path: string }[]): Promise<void> {
+  const { store, record, recordFile } = places;
+  const pending = pendingFile(store, paths);
+  if (!existsSync(pending)) return;
+  const locks = await lockItems(store, paths);
+  try {
+    for (const one of readPending(pending)) {
+      const isThere = existsSync(places.physicalPath(one.path));
+      if (isThere && !record(one.path)) publishFile(store, canonicalJson(one), recordFile(one.path));
+    }
+    rmSync(pending, { force: true });
+  } finally {
+    for (const held of locks) held.release();
+  }
+}
+
+/** For a collection: finishes what dead processes decided, and leaves to living ones what is theirs. */
+export async function finishAbandonedRegistrations(places: Places): Promise<void> {
+  const folder = pendingFolder(places.store);
+  for (const name of readdirSync(folder)) {
+    const paths = readPending(join(folder, name));
+    if (paths.length === 0) rmSync(join(folder, name), { force: true });
+    else if (!paths.some(({ path }) => places.store.isLocked(lockName(path)))) await finishRegistration(places, paths);
+  }
+}
+
+const lockName = (path: string): string => `item-${basename(path)}`;
+
+/** In one order, so that no two processes wait for each other. */
+async function lockItems(store: Store, items: readonly { readonly path: string }[]): Promise<readonly Lock[]> {
+  const locks: Lock[] = [];
+  try {
+    for (const { path } of sortedBy(items, ({ path }) => path)) locks.push(await store.lock(lockName(path)));
+    return locks;
+  } catch (error) {
+    for (const held of locks) held.release();
+    throw error;
+  }
+}
+
+function pendingFolder(store: Store): string {
+  const folder = join(store.directory, "pending");
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Named by the first of the items: those that are registered together always are. */
+function pendingFile(store: Store, items: readonly { readonly path: string }[]): string {
+  return join(pendingFolder(store), basename(sortedBy(items, ({ path }) => path)[0]!.path));
+}
+
+function readPending(file: string): readonly ItemRecord[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return [];
+  }
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((one) => parseItemRecord(JSON.stringify(one), (one as Partial<ItemRecord>)?.path ?? "") ?? []);
+}
+
+function describeItem({ path, from, mayReferTo, deriver, signatures }: MadeItem): ItemRecord {
+  const byHash = new Map([...mayReferTo, path].map((other) => [basename(other).slice(0, 32), other]));
+  const scanner = referenceScanner(byHash.keys());
+  const hash = createHash("sha256");
+  let narSize = 0;
+  writeNar(from, (piece) => {
+    hash.update(piece);
+    scanner.pass(piece);
+    narSize += piece.length;
+  });
+  return {
+    path,
+    narSha256: hash.digest("hex"),
+    narSize,
+    references: sortedBy(scanner.found, (found) => byHash.get(found)!).map((found) => byHash.get(found)!),
+    ...(deriver !== undefined && { deriver }),
+    ...(signatures !== undefined && signatures.length > 0 && { signatures }),
+    // Operational: when it came, for people and for the grace period of a collection. Part of no hash.
+    registeredSeconds: Math.floor(Date.now() / 1000),
+  };
+}
+
+/** What is needed comes first, so that no valid item ever refers to one that is not. */
+function inOrderOfNeed(records: readonly ItemRecord[]): readonly ItemRecord[] {
+  const byPath = new Map(records.map((one) => [one.path, one]));
+  const ordered = new Set<ItemRecord>();
+  const place = (one: ItemRecord, way: readonly ItemRecord[]): void => {
+    if (ordered.has(one)) return;
+    if (way.includes(one)) {
+      throw failure("reference-cycle", `${one.path} and ${way.at(-1)!.path} need each other`, {
+        expected: "outputs of one build that need each other one way only",
+        hint: "make them one output",
+      });
+    }
+    for (const other of one.references) {
+      const needed = byPath.get(other);
+      if (needed && needed !== one) place(needed, [...way, one]);
+    }
+    ordered.add(one);
+  };
+  for (const one of records) place(one, []);
+  return [...ordered];
+}
+
+function publishFile(store: Store, text: string, place: string): void {
+  const aside = store.temporaryPath();
+  const file = openSync(aside, "wx");
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(aside, place);
+}
