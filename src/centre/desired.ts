@@ -54,6 +54,8 @@ export interface DesiredMachine {
   readonly bootSeconds: number;
   readonly drain: readonly DesiredDrain[];
   readonly checks: readonly ManifestCheck[];
+  /** Names of the secrets that it is given when it starts; absent when there are none. */
+  readonly secrets?: readonly string[];
 }
 
 export interface DesiredVolume {
@@ -84,6 +86,8 @@ export interface SystemFacts {
   /** Debian's name: `amd64`. */
   readonly architecture: string;
   readonly checks: readonly ManifestCheck[];
+  /** Names of those that it needs. */
+  readonly secrets?: readonly string[];
 }
 
 /**
@@ -152,6 +156,7 @@ export function desiredMachine(centre: Centre, path: string, system: SystemFacts
       deadlineSeconds,
     })),
     checks: system.checks,
+    ...(system.secrets && system.secrets.length > 0 && { secrets: system.secrets }),
   };
 }
 

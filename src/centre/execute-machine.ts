@@ -85,7 +85,8 @@ async function perform(run: Run, one: MachineRun, act: Step): Promise<void> {
     case "mark":
       return markRoot(run, act);
     case "confirm":
-      return confirmRoot(run, one, act);
+      await confirmRoot(run, one, act);
+      return machine.forgetOtherSecrets(run, one, act.root);
     case "drain":
       return machine.drain(run, one);
     case "undrain":

@@ -1,5 +1,5 @@
 import type { GuestAgent } from "../hypervisors/guest-agent.ts";
-import type { HypervisorDriver } from "../hypervisors/hypervisor.ts";
+import type { Credentials, HypervisorDriver } from "../hypervisors/hypervisor.ts";
 import type { Verdict } from "../pools/about.ts";
 import type { DiskLocation, ImageName, Pool } from "../pools/pool.ts";
 import type { DesiredMachine } from "./desired.ts";
@@ -18,6 +18,8 @@ export interface Hands {
    * at once, so that what they share is written once. What is there already is fine.
    */
   readonly publish: (requests: readonly PublishRequest[]) => Promise<PublishedBytes>;
+  /** What a machine is handed at its start; empty when its system needs no secrets. */
+  readonly secrets: (machine: DesiredMachine) => Credentials;
   /** Boots a candidate on a throw-away overlay and runs its machine's checks. A failed check is a verdict, no error. */
   readonly verify: (trial: Trial) => Promise<Verdict>;
   /** Waits for the agent and runs the machine's checks, until all pass or the deadline is over. */

@@ -61,6 +61,7 @@ async function deploy({ settings, directory, version }: ToyDeployment): Promise<
   const desired = toyCentre(version);
   const plan = planDeployment(desired, await observe(pool, hypervisor, desired), { now: realClock.now() });
   const hands: Hands = {
+    secrets: () => new Map(),
     pool,
     hypervisor,
     clock: realClock,

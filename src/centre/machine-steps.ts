@@ -1,5 +1,6 @@
 import { failure, MesoError } from "../base/error.ts";
 import type { MachineState } from "../hypervisors/hypervisor.ts";
+import { carryCredentials } from "../hypervisors/machine-credentials.ts";
 import type { ImageName } from "../pools/pool.ts";
 import type { DesiredDrain } from "./desired.ts";
 import { stampOf } from "./image-names.ts";
@@ -141,8 +142,22 @@ export async function restore(run: Run, { plan }: MachineRun, act: ActOf<"restor
 }
 
 export async function powerOn(run: Run, { plan }: MachineRun): Promise<void> {
+  const { hypervisor, secrets } = run.hands;
+  const { id, bootSeconds } = plan.machine;
   run.lease.guard();
-  await run.hands.hypervisor.powerOn(plan.machine.id, plan.machine.bootSeconds);
+  // Those of the root before stay until this one has proved itself: the way back may need them.
+  const given = secrets(plan.machine);
+  if (given.size > 0) await hypervisor.giveCredentials?.(id, given, { keepsOthers: true });
+  run.lease.guard();
+  await hypervisor.powerOn(id, bootSeconds);
+}
+
+/** What only older systems of the machine needed, once the one that the program says has proved itself. */
+export async function forgetOtherSecrets(run: Run, { plan }: MachineRun, root: ImageName): Promise<void> {
+  const { hypervisor, secrets } = run.hands;
+  if (run.images.get(root)?.about?.system?.systemHash !== plan.machine.systemHash) return;
+  run.lease.guard();
+  await hypervisor.giveCredentials?.(plan.machine.id, secrets(plan.machine));
 }
 
 /** @throws MesoError `checks-failed` with each of them. */
@@ -150,9 +165,25 @@ export async function check(run: Run, machine: MachineRun): Promise<void> {
   const { hypervisor } = run.hands;
   const { id, bootSeconds } = machine.plan.machine;
   const patience = { deadlineSeconds: bootSeconds, timeScale: (await hypervisor.inspect(id))?.timeScale ?? 1 };
+  if (!hypervisor.giveCredentials) await carrySecrets(run, machine);
   const { failed, checks } = await run.hands.check(machine.plan.machine, hypervisor.agent(id), patience);
   if (failed.length > 0) throw failure("checks-failed", failed.join("; "));
   machine.checks = checks;
+}
+
+/** Where the hypervisor hands nothing over. A system that does not start has failed its checks by that. */
+async function carrySecrets({ hands, lease }: Run, { plan: { machine } }: MachineRun): Promise<void> {
+  const secrets = hands.secrets(machine);
+  if (secrets.size === 0) return;
+  const agent = hands.hypervisor.agent(machine.id);
+  lease.guard();
+  try {
+    await agent.ping(machine.bootSeconds);
+  } catch (error) {
+    if (!(error instanceof MesoError) || error.code !== "agent-silent") throw error;
+    throw failure("checks-failed", "the guest agent does not answer, and could not be given the machine's secrets");
+  }
+  await carryCredentials(agent, secrets);
 }
 
 /** Too many of them cost room, and nothing else: what cannot be removed is told and left. */

@@ -18,7 +18,7 @@ export async function prepareCentre(session: BuildSession, opened: OpenedCentre)
   const facts = new Map(
     [...prepared].map(([path, { systemHash, manifest }]) => [
       path,
-      { systemHash, architecture: manifest.architecture, checks: manifest.checks },
+      { systemHash, architecture: manifest.architecture, checks: manifest.checks, secrets: manifest.secrets },
     ]),
   );
   return { ...opened, prepared, desired: desiredCentre(opened.centre, facts) };

@@ -3,6 +3,7 @@ import { availableParallelism, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BuildSession } from "../build/session.ts";
+import type { Credentials } from "../hypervisors/hypervisor.ts";
 import { runChecks } from "../hypervisors/run-checks.ts";
 import { diskRecipe } from "../image/extent.ts";
 import { writeQcow2 } from "../image/output/qcow2.ts";
@@ -18,6 +19,8 @@ import { tryCandidate } from "./verify-candidate.ts";
 export interface RealWorld extends Pick<Places, "pool" | "hypervisor"> {
   readonly session: BuildSession;
   readonly centre: PreparedCentre;
+  /** By path of the machine: see `lookUpSecrets`. Left out where no machine is started. */
+  readonly secrets?: ReadonlyMap<string, Credentials>;
   readonly report: (event: DeployEvent) => void;
   readonly signal: AbortSignal;
 }
@@ -43,6 +46,7 @@ export function realHands(world: RealWorld): Hands {
     clock: realClock,
     holder,
     publish: (requests) => publishImages({ session, centre, pool, now: realClock.now }, requests),
+    secrets: ({ path }) => credentialsOf(world, path),
     verify: (trial) => inTurn(() => verify(world, trial)),
     check: async ({ checks }, agent, patience) => {
       // Not ended by Ctrl-C: a machine that is down by our doing is brought to an end first.
@@ -54,8 +58,13 @@ export function realHands(world: RealWorld): Hands {
   };
 }
 
+function credentialsOf({ secrets }: RealWorld, path: string): Credentials {
+  return secrets?.get(path) ?? new Map();
+}
+
 /** A volume that is not there yet is an empty disk, as it will be when the machine first meets it. */
-async function verify({ session, signal, report }: RealWorld, trial: Trial): Promise<Verdict> {
+async function verify(world: RealWorld, trial: Trial): Promise<Verdict> {
+  const { session, signal, report } = world;
   const { machine, root } = trial;
   const folder = mkdtempSync(join(tmpdir(), "meso-empty-"));
   try {
@@ -74,6 +83,7 @@ async function verify({ session, signal, report }: RealWorld, trial: Trial): Pro
         volumes,
         checks: machine.checks,
         bootSeconds: machine.bootSeconds,
+        credentials: credentialsOf(world, machine.path),
       },
       {
         cacheDirectory: join(session.store.directory, "cache"),

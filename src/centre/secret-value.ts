@@ -18,14 +18,14 @@ export interface SecretPlaces {
  *
  * @throws MesoError `no-secret` naming the places, `open-secret` when others may read a file of it.
  */
-export function secretValue(secret: Secret, places: SecretPlaces): string {
+export function secretValue(secret: Pick<Secret, "name" | "source">, places: SecretPlaces): string {
   const { name, source } = secret;
   const value = withoutLineEnd(valueAt(secret, places));
   if (value === "") throw failure("no-secret", `the secret ${name} is empty (${describe(source)})`);
   return value;
 }
 
-function valueAt({ name, source }: Secret, places: SecretPlaces): string {
+function valueAt({ name, source }: Pick<Secret, "name" | "source">, places: SecretPlaces): string {
   const { env } = places;
   switch (source.kind) {
     case "usual":

@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { assert } from "../base/error.ts";
 import { cleanupAtExit } from "../hypervisors/cleanup-at-exit.ts";
-import type { MachineSpec } from "../hypervisors/hypervisor.ts";
+import type { Credentials, MachineSpec } from "../hypervisors/hypervisor.ts";
 import { keepEvidence } from "../hypervisors/keep-evidence.ts";
 import { rbdSource } from "../hypervisors/qemu-host-start.ts";
 import { type CheckReport, type CheckResult, runChecks } from "../hypervisors/run-checks.ts";
@@ -23,6 +23,7 @@ export interface CandidateTrial {
   /** Nobody may write to them meanwhile: copies, or clones of a snapshot. */
   readonly volumes: readonly { readonly slot: string; readonly serial: string; readonly disk: DiskLocation }[];
   readonly checks: readonly ManifestCheck[];
+  readonly credentials?: Credentials;
   /** Until everything must work; stretched on emulated machines. */
   readonly bootSeconds: number;
 }
@@ -90,7 +91,7 @@ export async function tryCandidate(trial: CandidateTrial, options: TrialOptions)
   }
 }
 
-function machineOf({ spec, root, volumes }: CandidateTrial, folder: string, cacheDirectory: string) {
+function machineOf({ spec, root, volumes, credentials }: CandidateTrial, folder: string, cacheDirectory: string) {
   const disks = [root, ...volumes].map(({ slot, disk, ...more }): MachineDisk => {
     const source =
       disk.kind === "file"
@@ -102,6 +103,7 @@ function machineOf({ spec, root, volumes }: CandidateTrial, folder: string, cach
   return {
     name: `${spec.id.name}-trial`,
     ...{ architecture: spec.architecture, firmware: spec.firmware, disks, cacheDirectory },
+    ...(credentials && { credentials }),
     // A trial must not need the hypervisor's size; what checks need is there.
     cores: Math.min(spec.cores, availableParallelism()),
     memoryMebibytes: Math.min(spec.memoryMebibytes, Math.floor(totalmem() / 2 ** 21)),

@@ -1,9 +1,11 @@
+import { env } from "node:process";
 import { failure, MesoError } from "../base/error.ts";
 import { formatBytes, formatSeconds, type Report } from "../base/progress.ts";
 import { estimateBytes } from "../centre/estimate-bytes.ts";
 import { executePlan } from "../centre/execute.ts";
 import type { DeployEvent } from "../centre/hands.ts";
 import { measuredDurations, parseJournal } from "../centre/journal.ts";
+import { lookUpSecrets } from "../centre/machine-secrets.ts";
 import { observe } from "../centre/observe.ts";
 import { type DeployOutcome, deployExitCodes, type MachineOutcome } from "../centre/outcome.ts";
 import { changingMachines, type DeployGoal, type Plan, type PlanOptions, planDeployment } from "../centre/plan.ts";
@@ -117,9 +119,12 @@ function storagesOf({ pool }: Centre): string[] {
 /** Shows the plan, asks where somebody can answer, does exactly that, and tells what came of it. Gives the exit code. */
 export async function carryOut(context: CommandContext, work: CentreWork, plan: Plan): Promise<number> {
   await showPlan(context, work, plan);
+  // Before anything is asked for, let alone started.
+  const secrets = lookUpSecrets(plan, work.centre, { env });
   if (changingMachines(plan).length > 0 && !(await confirm(context))) return deployExitCodes.refused;
   const hands = realHands({
     ...work,
+    secrets,
     report: eventReporter(context.report),
     signal: context.signal,
   });

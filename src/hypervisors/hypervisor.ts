@@ -15,6 +15,9 @@ export interface SlotState {
   readonly raw: string;
 }
 
+/** Values of secrets by name: kept in memory, and in no message, plan or log. */
+export type Credentials = ReadonlyMap<string, string>;
+
 /** What a hypervisor says of a machine, read at one moment. */
 export interface MachineState {
   readonly id: MachineId;
@@ -87,6 +90,16 @@ export interface HypervisorDriver {
   readonly inspect: (id: MachineId) => Promise<MachineState | undefined>;
   /** Makes the machine exist, off and without disks, or brings cores, memory and nics of an existing one up to date. */
   readonly define: (spec: MachineSpec) => Promise<void>;
+  /**
+   * What the machine is handed as systemd credentials at each start from now on. They lie where only the hypervisor reads
+   * them, until the machine is removed. Those given earlier go, or stay with `keepsOthers`. Absent where the hypervisor
+   * hands nothing over: `carryCredentials` does it then, in the running machine.
+   */
+  readonly giveCredentials?: (
+    id: MachineId,
+    credentials: Credentials,
+    options?: { readonly keepsOthers?: boolean },
+  ) => Promise<void>;
   /** Already on: fine. Seconds until the machine runs, not until it has booted. */
   readonly powerOn: (id: MachineId, deadlineSeconds: number) => Promise<void>;
   /** Certain: the process is gone when this returns. */

@@ -56,9 +56,11 @@ test("a machine's name and paths cannot become options", () => {
     ...{ architecture: "amd64", accelerator: "tcg", name: "a,process=b", cores: 1, memoryMebibytes: 64 },
     ...{ disks: [], nics: [], socketRole: "listens", serialLog: "/log,x" },
     sockets: { serial: "/s,server=off", agent: "/a", qmp: "/q" },
+    credentials: new Map([["key", "/c,string=x"]]),
   };
   const words = qemuArguments(machine);
   assert.deepEqual(values(words, "-name"), ["a,,process=b"]);
   assert.ok(values(words, "-chardev")[0]!.startsWith("socket,id=serial,path=/s,,server=off,server=on"));
   assert.ok(values(words, "-chardev")[0]!.includes("logfile=/log,,x"));
+  assert.deepEqual(values(words, "-fw_cfg"), ["name=opt/io.systemd.credentials/key,file=/c,,string=x"]);
 });

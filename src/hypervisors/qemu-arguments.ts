@@ -1,4 +1,5 @@
 import { assert } from "../base/error.ts";
+import { firmwareName } from "./machine-credentials.ts";
 import type { Accelerator } from "./qemu-accelerator.ts";
 import { diskArguments, type QemuDisk } from "./qemu-disks.ts";
 import { networkArguments, type QemuNic } from "./qemu-networks.ts";
@@ -18,6 +19,8 @@ export interface QemuMachine {
   readonly sockets: { readonly serial: string; readonly agent: string; readonly qmp: string };
   /** Where QEMU writes what the machine says on its serial line; appended to. */
   readonly serialLog?: string;
+  /** Files that its systemd takes as credentials, by name. */
+  readonly credentials?: ReadonlyMap<string, string>;
   /**
    * `connects`: somebody listens on the sockets before QEMU starts: nothing is lost, nobody has to poll.
    * `listens`: QEMU does, one client at a time on each.
@@ -48,6 +51,7 @@ export function qemuArguments(machine: QemuMachine): string[] {
     ...socket(machine, "qmp"),
     ...["-mon", "chardev=qmp,mode=control"],
     ...networkArguments(machine.nics),
+    ...credentialArguments(machine.credentials ?? new Map()),
   ];
 }
 
@@ -68,6 +72,14 @@ function firmware({ uefi }: QemuMachine): string[] {
     }),
   ];
   return [...flash("code", uefi.code, "raw", true), ...flash("variables", uefi.variables, uefi.variablesFormat, false)];
+}
+
+/** QEMU reads the files when it starts: values are on no command line. */
+function credentialArguments(credentials: ReadonlyMap<string, string>): string[] {
+  return [...credentials].flatMap(([name, path]) => [
+    "-fw_cfg",
+    `name=${firmwareName(name)},file=${path.replaceAll(",", ",,")}`,
+  ]);
 }
 
 function socket({ sockets, socketRole }: QemuMachine, id: keyof QemuMachine["sockets"], log?: string): string[] {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { failure } from "../base/error.ts";
 import { sha256 } from "../base/hash.ts";
 import type { DiskLocation } from "../pools/pool.ts";
+import { credentialFiles } from "./machine-credentials.ts";
 import { chooseAccelerator, slowness } from "./qemu-accelerator.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import type { DiskSource, QemuDisk } from "./qemu-disks.ts";
@@ -15,10 +16,16 @@ import { boundLog } from "./serial-log.ts";
 /** Files in a machine's folder beside its settings; the sockets `qmp`, `agent` and `serial` lie there too. */
 const startedFile = "started.json";
 const acceleratorFile = "accelerator";
+const credentialsFolder = "credentials";
 const variablesFile = "variables.fd";
 
 export function serialLogOf(folder: string): string {
   return join(folder, "serial.log");
+}
+
+/** Values of secrets, one file each. */
+export function credentialsOf(folder: string): string {
+  return join(folder, credentialsFolder);
 }
 
 /** The settings with which the machine was last started: what a running one has, whatever was changed since. */
@@ -56,6 +63,7 @@ export async function startMachineProcess(
     sockets: { serial: "serial", agent: "agent", qmp: "qmp" },
     socketRole: "listens",
     serialLog: serialLogOf(folder),
+    credentials: credentialFiles(credentialsOf(folder)),
   });
   boundLog(serialLogOf(folder));
   writeFileSync(join(folder, acceleratorFile), accelerator);

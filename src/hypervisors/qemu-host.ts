@@ -7,6 +7,7 @@ import { failure, MesoError, type Problem } from "../base/error.ts";
 import { lock } from "../store/lock.ts";
 import { ownerIsGone, ownerProcess } from "../store/owner.ts";
 import type { HypervisorDriver, HypervisorNeeds, MachineId, MachineState, PowerOffOptions } from "./hypervisor.ts";
+import { writeCredentialFiles } from "./machine-credentials.ts";
 import { checkedSerial, parseSlot } from "./qemu-disks.ts";
 import { hostAgent } from "./qemu-host-agent.ts";
 import { endProcess, findProcess, forgetCrash, hasCrashed, hasEnded, withMonitor } from "./qemu-host-process.ts";
@@ -18,7 +19,14 @@ import {
   settingsVersion,
   writeSettings,
 } from "./qemu-host-settings.ts";
-import { diskName, serialLogOf, startedSettings, startMachineProcess, timeScaleOf } from "./qemu-host-start.ts";
+import {
+  credentialsOf,
+  diskName,
+  serialLogOf,
+  startedSettings,
+  startMachineProcess,
+  timeScaleOf,
+} from "./qemu-host-start.ts";
 import { checkQemu } from "./qemu-program.ts";
 import { boundLog, followLog } from "./serial-log.ts";
 
@@ -82,6 +90,11 @@ export function qemuHost(options: { readonly directory: string }): HypervisorDri
         const settings = { ...spec, formatVersion: 1 as const, disks: before?.disks ?? {} };
         if (!before) makeFolderOf(spec.id, folder);
         if (!before || settingsVersion(before) !== settingsVersion(settings)) writeSettings(folder, settings);
+      }),
+    giveCredentials: (id, credentials, options) =>
+      locked(id, (folder) => {
+        existing(id);
+        writeCredentialFiles(credentialsOf(folder), credentials, options);
       }),
     powerOn: (id, seconds) =>
       locked(id, async (folder) => {

@@ -10,6 +10,8 @@ import { writeQcow2 } from "../image/output/qcow2.ts";
 import { cleanupAtExit } from "./cleanup-at-exit.ts";
 import { diskSize } from "./disk-size.ts";
 import { type GuestAgent, guestAgent } from "./guest-agent.ts";
+import type { Credentials } from "./hypervisor.ts";
+import { writeCredentialFiles } from "./machine-credentials.ts";
 import { type Accelerator, chooseAccelerator, slowness } from "./qemu-accelerator.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import type { DiskSource, QemuDisk } from "./qemu-disks.ts";
@@ -46,6 +48,8 @@ export interface MachineOptions {
   readonly nics?: readonly QemuNic[];
   /** Instead of `network`: a last card that leads to this host only, for ssh. The system must give it an address. */
   readonly management?: { readonly mac: string };
+  /** What its systemd takes as credentials. */
+  readonly credentials?: Credentials;
   /** Where it is remembered whether KVM works. */
   readonly cacheDirectory: string;
   /** Instead of trying. */
@@ -112,6 +116,7 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
         ...(options.nics ?? []),
         ...(management && !network ? [userNic(sshPort, management.mac)] : []),
       ],
+      ...(options.credentials && { credentials: writeCredentialFiles(inside("credentials"), options.credentials) }),
       ...(uefi && variables && { uefi: { code: uefi.code, variables, variablesFormat: "qcow2" } }),
     });
     const running = runBound(program, settings);

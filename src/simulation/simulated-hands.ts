@@ -46,6 +46,8 @@ export function simulatedHands(
       );
       return { sharedBytes, ownBytes };
     },
+    // No rehearsal needs the values.
+    secrets: ({ secrets = [] }) => new Map(secrets.map((name) => [name, simulatedSecret(name)])),
     verify: ({ machine }) =>
       actor.call({
         verb: "verify",
@@ -81,6 +83,11 @@ export function simulatedHands(
       }
     },
   };
+}
+
+/** Nothing that exists only inside a machine looks like it. */
+export function simulatedSecret(name: string): string {
+  return `simulated value of ${name}`;
 }
 
 /** What is written on a simulated image of a system. */

@@ -46,6 +46,11 @@ export function simulatedHypervisor(world: World, actor: Actor): HypervisorDrive
         return machine && stateOf(machine);
       }),
     define: (spec) => change("define", spec.id, () => define(world, spec)),
+    giveCredentials: (id, credentials, { keepsOthers = false } = {}) =>
+      read("give-credentials", () => {
+        const machine = find(id);
+        machine.credentials = new Map([...(keepsOthers ? machine.credentials : []), ...credentials]);
+      }),
     powerOn: (id) => change("power-on", id, () => start(world, find(id), actor.holder)),
     powerOff: async (id, options) => {
       const ended = await change("power-off", id, () => begin(world, find(id), options));
@@ -77,6 +82,7 @@ export function newMachine(spec: MachineSpec): SimulatedMachine {
     managedBy: undefined,
     snapshots: [],
     starts: 0,
+    credentials: new Map(),
     commands: [],
   };
 }

@@ -1,4 +1,4 @@
-import type { MachineId, MachineSpec } from "../hypervisors/hypervisor.ts";
+import type { Credentials, MachineId, MachineSpec } from "../hypervisors/hypervisor.ts";
 import type { ImageAbout } from "../pools/about.ts";
 import type { ImageName, Lease } from "../pools/pool.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -51,6 +51,8 @@ export interface SimulatedMachine {
   snapshots: string[];
   /** Goes up with each start: a boot that belongs to an earlier one comes to nothing. */
   starts: number;
+  /** What it was given to start with. */
+  credentials: Credentials;
   /** Commands of drain hooks that were run on it. */
   readonly commands: (readonly string[])[];
 }

@@ -16,6 +16,8 @@ export interface TestMachine {
   readonly firmware?: "bios" | "uefi";
   /** Empty disks by name, which is their serial: `{ state: "1GiB" }`. */
   readonly volumes?: Readonly<Record<string, string>>;
+  /** Values of the secrets that its services need, by name: `{ "munge-key": "…" }`. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /**
    * What its network cards are plugged into, eth0 first. `internet` is QEMU's own network, with an address by DHCP and
    * the outside behind it; every other name is a wire between the machines that name it. Default: `["lan"]`.
@@ -33,6 +35,7 @@ export interface DescribedMachine {
   readonly firmware: "bios" | "uefi";
   /** Bytes, by serial. */
   readonly volumes: ReadonlyMap<string, number>;
+  readonly secrets: Readonly<Record<string, string>>;
   readonly cards: readonly { readonly wire: string; readonly mac: string }[];
   readonly ssh: boolean;
 }
@@ -63,6 +66,7 @@ function fromTest(name: string, given: TestMachine): DescribedMachine {
     memoryMebibytes: mebibytes(given.memory ?? "512MiB"),
     firmware: given.firmware ?? usualFirmware(given.os),
     volumes: new Map(Object.entries(given.volumes ?? {}).map(([serial, size]) => [serial, parseSize(size)])),
+    secrets: given.secrets ?? {},
     cards: cards.map((wire, index) => ({ wire, mac: macOf(name, index) })),
     ssh: given.ssh ?? false,
   };
@@ -73,6 +77,7 @@ function fromCentre(name: string, { os, cores, memory, firmware, volumes, nics }
   return {
     ...{ os, cores, firmware, ssh: false, memoryMebibytes: mebibytes(memory) },
     volumes: new Map(Object.entries(volumes).map(([serial, { size }]) => [serial, parseSize(size)])),
+    secrets: {},
     cards: nics.map(({ network, mac, tag }, index) => ({
       wire: network === "user" ? outside : `${network}${tag === undefined ? "" : `.${tag}`}`,
       mac: mac?.toLowerCase() ?? macOf(name, index),

@@ -2,12 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { cwd, env } from "node:process";
+import { MesoError, type Problem } from "../base/error.ts";
 import type { Report } from "../base/progress.ts";
 import { type DiskImage, diskImage } from "../build/disk-image.ts";
 import { lockPlace } from "../build/lock-place.ts";
 import { type PreparedSystem, prepareSystem } from "../build/prepare.ts";
 import type { BuildSession } from "../build/session.ts";
 import { cleanupAtExit } from "../hypervisors/cleanup-at-exit.ts";
+import type { Credentials } from "../hypervisors/hypervisor.ts";
 import { keepEvidence } from "../hypervisors/keep-evidence.ts";
 import type { QemuNic } from "../hypervisors/qemu-networks.ts";
 import type { MachineDisk, MachineOptions } from "../hypervisors/start-machine.ts";
@@ -25,6 +27,8 @@ import { type Wires, wires } from "./wires.ts";
 export interface StoryOptions {
   /** `none`: the story starts them itself. Default: `all` are started, and the story begins when they have booted. */
   readonly starts?: "all" | "none";
+  /** Values of secrets, by name, for every machine that needs them; what a machine says for itself comes first. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Default: `meso.lock` of the folder that the test runs in, or above. */
   readonly lock?: string;
   /** Default: the one that `meso` uses. */
@@ -60,11 +64,14 @@ export async function withMachines<Name extends string>(
   const session = sessionOf(options);
   const built: Built[] = [];
   for (const [name, machine] of machines) built.push({ name, machine, ...(await build(session, machine.os)) });
+  const secrets = new Map(built.map((one) => [one.name, secretsOf(one, options.secrets)]));
+  const missing = [...secrets.values()].flatMap(({ problems }) => problems);
+  if (missing.length > 0) throw new MesoError(missing);
   const folder = mkdtempSync(join(tmpdir(), "meso-story-"));
   const release = cleanupAtExit(() => rmSync(folder, { recursive: true, force: true }));
   const stage: Stage = { folder, session, servers: [], powered: new Map(), wires: undefined };
   try {
-    const tested = await setUp(stage, built);
+    const tested = await setUp(stage, built, (name) => secrets.get(name)!.values);
     try {
       if (options.starts !== "none") await Promise.all([...tested.values()].map((each) => each.start()));
       await story(Object.fromEntries(tested) as Record<Name, MachineUnderTest>);
@@ -108,7 +115,23 @@ async function build(session: BuildSession, os: OperatingSystem) {
   return { prepared, image: await diskImage(session, prepared) };
 }
 
-async function setUp(stage: Stage, built: readonly Built[]): Promise<ReadonlyMap<string, MachineUnderTest>> {
+/** Without one of them the machine would wait for it until the story gives up. */
+function secretsOf({ name, machine, prepared }: Built, common: StoryOptions["secrets"] = {}) {
+  const given = { ...common, ...machine.secrets };
+  const needed = prepared.manifest.secrets;
+  const problems = needed.flatMap((secret): Problem[] => {
+    if (given[secret] !== undefined) return [];
+    const hint = `{ os, secrets: { ${JSON.stringify(secret)}: "…" } }, or the story's option \`secrets\``;
+    return [{ code: "no-secret", what: `${name} needs the secret ${secret}, and the story gives none`, hint }];
+  });
+  return { problems, values: new Map(needed.map((secret) => [secret, given[secret]!])) };
+}
+
+async function setUp(
+  stage: Stage,
+  built: readonly Built[],
+  secretsFor: (name: string) => Credentials,
+): Promise<ReadonlyMap<string, MachineUnderTest>> {
   const cards = built.flatMap(({ machine }) => machine.cards.filter(({ wire }) => wire !== outside));
   stage.wires = wires(stage.folder, cards);
   const tested = new Map<string, MachineUnderTest>();
@@ -123,6 +146,7 @@ async function setUp(stage: Stage, built: readonly Built[]): Promise<ReadonlyMap
       ...(machine.cores !== undefined && { cores: machine.cores }),
       disks: disksOf(stage.folder, index, machine, { kind: "nbd", socketPath, size: image.recipe.size }),
       nics: nicsOf(machine, plugged.socketPaths),
+      credentials: secretsFor(name),
       ...(machine.ssh && { management: { mac: managementMac } }),
       cacheDirectory: join(stage.session.store.directory, "cache"),
     };

@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { env } from "node:process";
 import { failure } from "../../base/error.ts";
 import { parseSize } from "../../base/size.ts";
 import { diskImage } from "../../build/disk-image.ts";
 import { openSystem } from "../../build/open-system.ts";
 import { prepareSystem } from "../../build/prepare.ts";
+import { systemSecrets } from "../../centre/machine-secrets.ts";
 import { type Machine, startMachine } from "../../hypervisors/start-machine.ts";
 import { serveNbd } from "../../image/output/nbd-server.ts";
 import type { SystemManifest } from "../../system/manifest.ts";
@@ -33,6 +35,7 @@ export const systemVm: Command = {
     const session = programSession(context, file);
     const prepared = await prepareSystem(session, await openSystem(file));
     if (context.options["dry-run"]) return void printDryRun(context, session, prepared);
+    const credentials = systemSecrets(prepared.manifest, { env, folder: dirname(resolve(file)) });
     const { recipe } = await diskImage(session, prepared);
     const { hostName, architecture } = prepared.manifest;
     const folder = mkdtempSync(join(tmpdir(), "meso-vm-disk-"));
@@ -43,6 +46,7 @@ export const systemVm: Command = {
         architecture,
         disks: [{ kind: "nbd", socketPath: server.socketPath, size: recipe.size }],
         network: true,
+        credentials,
         firmware: context.options.uefi || architecture !== "amd64" ? "uefi" : "bios",
         cacheDirectory: join(session.store.directory, "cache"),
         ...size,

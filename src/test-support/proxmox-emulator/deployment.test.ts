@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -30,6 +30,8 @@ interface Site {
   readonly emulator: ProxmoxEmulator;
   readonly hardware: PretendHardware;
   readonly pool: Pool;
+  /** Plans, outcomes and events so far. */
+  readonly said: readonly unknown[];
   /** Volumes of roots whose checks pass; undefined: all of them. */
   readonly passes: (volumes: ReadonlySet<string> | undefined) => void;
   readonly deploy: (machine: DesiredMachine) => Promise<string>;
@@ -63,6 +65,7 @@ async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
   };
   const signal = new AbortController().signal;
   const hands: Hands = {
+    secrets: ({ secrets = [] }) => new Map(secrets.map((name) => [name, `value of ${name}`])),
     ...{ pool, hypervisor, clock, signal, holder: "a test", report: (event) => said.push(event) },
     publish: (requests) =>
       pool.publish(
@@ -107,7 +110,7 @@ async function withSite(body: (site: Site) => Promise<void>): Promise<void> {
     return [outcome.result, ...outcome.reasons, ...outcome.machines.flatMap(({ reasons }) => reasons)].join("\n");
   };
   try {
-    await body({ emulator, hardware, pool, deploy, prune, passes: setGood });
+    await body({ emulator, hardware, pool, said, deploy, prune, passes: setGood });
     said.push(await pool.journal(), await pool.list(), hypervisor.title);
     const text = JSON.stringify(said);
     const value = token.slice(token.indexOf("=") + 1);
@@ -172,6 +175,20 @@ test("made, swapped, rolled back by failing checks: volumes and options stay, ol
     assert.equal(hardware.guest(233).starts.at(-1)!.get("scsi0"), swapped);
     assert.equal(pending.size, 0);
     assert.ok((await pool.list()).some(({ name }) => name === "vm-233-state"));
+  }));
+
+test("secrets reach a started machine through its agent, since Proxmox hands nothing over", () =>
+  withSite(async ({ emulator, hardware, deploy, said }) => {
+    assert.equal(await deploy({ ...ctld, secrets: ["munge-key"] }), "done");
+    const kept = join(hardware.folder, "233/run/credstore/munge-key");
+    assert.equal(readFileSync(kept, "utf8"), "value of munge-key");
+    assert.equal(statSync(kept).mode & 0o777, 0o600);
+    const text = JSON.stringify([said, [...emulator.machines.get(233)!.keys]]);
+    assert.ok(text.includes("munge-key") && !text.includes("value of munge-key"));
+
+    hardware.guest(233).hasAgent = false;
+    const silent = { ...ctld, secrets: ["munge-key"], systemHash: sha256("silent"), bootSeconds: 1 };
+    assert.match(await deploy(silent), /^partly-done[\s\S]*could not be given the machine's secrets/);
   }));
 
 test("answers lost at every change of a swap: the outcome is the same", () =>

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AgentRefusal, AgentSilence, type Hardware, type HardwareMachine, type RunningMachine } from "./hardware.ts";
@@ -21,9 +21,11 @@ export interface Guest {
 
 export interface PretendHardware extends Hardware {
   readonly guest: (vmid: number) => Guest;
+  /** Files of machines, by their number. */
+  readonly folder: string;
 }
 
-/** Machines that start at once. Their files below `/guest` lie in `folder`, their programs are this host's. */
+/** Machines that start at once. Their files below `/guest` and `/run` lie in `folder`, their programs are this host's. */
 export function pretendHardware(folder: string): PretendHardware {
   const guests = new Map<number, Guest>();
   const guest = (vmid: number): Guest => {
@@ -31,7 +33,11 @@ export function pretendHardware(folder: string): PretendHardware {
     guests.set(vmid, found);
     return found;
   };
-  return { guest, start: async (machine) => start(machine, guest(machine.vmid), join(folder, String(machine.vmid))) };
+  return {
+    guest,
+    folder,
+    start: async (machine) => start(machine, guest(machine.vmid), join(folder, String(machine.vmid))),
+  };
 }
 
 function start(machine: HardwareMachine, guest: Guest, folder: string): RunningMachine {
@@ -56,7 +62,7 @@ function start(machine: HardwareMachine, guest: Guest, folder: string): RunningM
         throw new AgentSilence();
       }
       if (execute === "guest-shutdown") return guest.obeys && end();
-      return agentAnswer(execute, args, inside);
+      return agentAnswer(execute, args, inside, join(folder, "run"));
     },
     powerButton: () => guest.obeys && end(),
     resume: () => {
@@ -76,6 +82,7 @@ function agentAnswer(
   execute: string,
   args: Readonly<Record<string, unknown>>,
   inside: (path: string) => string,
+  run: string,
 ): unknown {
   switch (execute) {
     case "guest-ping":
@@ -83,8 +90,11 @@ function agentAnswer(
     case "guest-exec": {
       const [program, ...rest] = [String(args.path), ...((args.arg as string[] | undefined) ?? [])].map(inside);
       const input = Buffer.from(String(args["input-data"] ?? ""), "base64");
-      const { status, signal, stdout, stderr, error } = spawnSync(program!, rest, { input });
-      if (error) throw new AgentRefusal(`Failed to execute child process “${program}” (No such file or directory)`);
+      mkdirSync(run, { recursive: true });
+      const own = ["--dev-bind", "/", "/", "--bind", run, "/run", "--", program!, ...rest];
+      const { status, signal, stdout, stderr } = spawnSync("bwrap", own, { input });
+      if (!existsSync(program!))
+        throw new AgentRefusal(`Failed to execute child process “${program}” (No such file or directory)`);
       const pid = ++last;
       finished.set(pid, {
         exited: true,
