@@ -1,4 +1,5 @@
 import { failure } from "../base/error.ts";
+import type { SourceLocation } from "../base/location.ts";
 import { callerLocation } from "../base/location.ts";
 import type { InputOf } from "./record.ts";
 import { changed, describe, factsOf } from "./record.ts";
@@ -19,16 +20,24 @@ export function inherit<R extends object, Changes extends object>(
   record: R,
   changes: Partial<InputOf<R>> | ((old: R) => Only<Changes, InputOf<R>>),
 ): R {
-  const where = callerLocation(inherit);
-  const about = factsOf(record);
-  if (!about?.rebuild) {
+  const change = typeof changes === "function" ? (changes as (old: R) => object) : () => changes;
+  return inheritAt(record, change, callerLocation(inherit));
+}
+
+/** The same as if `inherit` had been called at `where`: for functions that change records for others. */
+export function inheritAt<R extends object>(
+  record: R,
+  changes: (old: R) => object,
+  where: SourceLocation | undefined,
+): R {
+  if (!factsOf(record)?.rebuild) {
     throw failure("not-a-record", `inherit() was given ${describe(record)}`, {
       ...(where && { where }),
       expected: "a record made by operatingSystem(), fileSystem() and the like",
       hint: "a spread copy ({ ...record }) is no longer a record: use inherit() for it too",
     });
   }
-  return changed(record, typeof changes === "function" ? (changes as (old: R) => object)(record) : changes, where);
+  return changed(record, changes(record), where);
 }
 
 /** The value after each function in turn: `pipe(base, withIpvs(), withKeepalived({ … }))`. */

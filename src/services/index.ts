@@ -8,6 +8,7 @@ export { dbus } from "./dbus.ts";
 export { type DhcpNetworkingOptions, dhcpNetworking } from "./dhcp-networking.ts";
 export { type FirewallOptions, firewall, type Opening, openPort, openProtocol } from "./firewall.ts";
 export { type BalancedPort, type HaproxyOptions, haproxy } from "./haproxy.ts";
+export { type HardeningOptions, hardening } from "./hardening.ts";
 export { type JournalOptions, journal } from "./journal.ts";
 export { type FloatingAddresses, type KeepalivedOptions, keepalived } from "./keepalived.ts";
 export { type LogindOptions, logind } from "./logind.ts";
@@ -19,6 +20,20 @@ export { type RsyslogOptions, type RsyslogTarget, rsyslog } from "./rsyslog.ts";
 export { type SquidOptions, squid } from "./squid.ts";
 export { type StateFolder, type StateOptions, state, stateFolder } from "./state.ts";
 export { type StaticInterface, staticNetworking } from "./static-networking.ts";
+export {
+  debugTools,
+  type SerialConsoleOptions,
+  type Transformer,
+  withDebugTools,
+  withHardening,
+  withHostName,
+  withKeepalived,
+  without,
+  withoutDaemonSocket,
+  withPackages,
+  withSerialConsole,
+  withServices,
+} from "./transformers.ts";
 export { type UdevOptions, udev } from "./udev.ts";
 export { type ForwardZone, type UnboundOptions, unbound } from "./unbound.ts";
 export { hostZone, reverseZone, type Zone, type ZoneAuthority } from "./zone.ts";
