@@ -43,8 +43,10 @@ export const hardening = serviceType<HardeningOptions>({
   ],
   extensions: [
     extend(sysctl, ({ level }) => ({ ...usualParameters, ...(level === "strict" && strictParameters) })),
-    extend(sysctl, ({ coreDumps }) =>
-      coreDumps ? {} : { "fs.suid_dumpable": 0, "kernel.core_pattern": "|/bin/false" },
+    extend(
+      sysctl,
+      ({ coreDumps }): Readonly<Record<string, string | number>> =>
+        coreDumps ? {} : { "fs.suid_dumpable": 0, "kernel.core_pattern": "|/bin/false" },
     ),
     // Documentation/admin-guide/kernel-parameters.txt tells each.
     extend(kernelArguments, ({ level }) => [
