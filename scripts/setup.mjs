@@ -21,6 +21,7 @@ export const runtimePackages = {
 export const testPackages = {
   age: "secrets encrypted for git, and decrypted",
   apt: "oracle of dependency resolution",
+  "bind9-utils": "judges zones",
   "ceph-common": "publishes images to Ceph",
   "ceph-mon": "a real Ceph cluster on loopback: its monitor",
   "ceph-osd": "a real Ceph cluster on loopback: its store",

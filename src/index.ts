@@ -2,6 +2,7 @@
 
 export type { UserAccount, UserGroup } from "./language/account.ts";
 export { userAccount, userGroup } from "./language/account.ts";
+export { addressIn } from "./language/address-plan.ts";
 export type { Bootloader, Grub } from "./language/bootloader.ts";
 export { grub } from "./language/bootloader.ts";
 export type { Centre, Group, Machine, Nic, Volume } from "./language/centre.ts";

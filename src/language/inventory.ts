@@ -46,6 +46,8 @@ export interface HostInterface {
   readonly routes: readonly NetworkRoute[];
   /** Largest packet in bytes. */
   readonly mtu?: number;
+  /** The network's number on wires that carry several. */
+  readonly vlan?: number;
 }
 
 /** The machines of a site by name, and what follows from them all. */
@@ -124,13 +126,14 @@ function hostEntry(
 }
 
 function interfaceIn(network: Network, addresses: readonly string[]): HostInterface {
-  const { gateway, gateway6, nameServers, searchDomains, routes, mtu } = network;
+  const { gateway, gateway6, nameServers, searchDomains, routes, mtu, vlan } = network;
   return {
     addresses: addresses.map((address) => `${address}/${prefixOf(network, address)}`),
     ...(gateway !== undefined && { gateway }),
     ...(gateway6 !== undefined && { gateway6 }),
     ...{ nameServers, searchDomains, routes },
     ...(mtu !== undefined && { mtu }),
+    ...(vlan !== undefined && { vlan }),
   };
 }
 

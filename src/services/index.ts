@@ -36,4 +36,4 @@ export {
 } from "./transformers.ts";
 export { type UdevOptions, udev } from "./udev.ts";
 export { type ForwardZone, type UnboundOptions, unbound } from "./unbound.ts";
-export { hostZone, reverseZone, type Zone, type ZoneAuthority } from "./zone.ts";
+export { hostZone, reverseZone, reverseZones, type Zone, type ZoneAuthority } from "./zone.ts";

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
-import { addressNumber, reverseName } from "../language/address.ts";
+import { addressNumber, parseNetwork, reverseName } from "../language/address.ts";
+import { addressText } from "../language/address-plan.ts";
 import type { HostEntry, Inventory } from "../language/inventory.ts";
 
 /** A zone as a name server answers for it: made by `hostZone`, `reverseZone`, or written by hand. */
@@ -40,6 +41,35 @@ export function reverseZone(site: Hosts, name: string, authority: ZoneAuthority)
   );
   const ordered = pointers.sort((a, b) => (addressNumber(a.address) < addressNumber(b.address) ? -1 : 1));
   return { name, records: [...headOf(authority), ...ordered.map(({ line }) => line)] };
+}
+
+/** The reverse zones of all networks of a site: as many as its ranges have whole bytes, or digits for IPv6. */
+export function reverseZones(
+  site: Hosts & Pick<Inventory<string, string>, "networks">,
+  authority: ZoneAuthority,
+): readonly Zone[] {
+  const ranges = Object.values(site.networks).flatMap(({ range, range6 }) => (range6 ? [range, range6] : [range]));
+  const names = [...new Set(ranges.flatMap(reverseZoneNames))];
+  // What a smaller network has a zone for is not told in the zone of a larger one too.
+  return names.sort().map((name) => {
+    const { records } = reverseZone(site, name, authority);
+    const inner = names.filter((other) => other.endsWith(`.${name}`));
+    return { name, records: records.filter((line) => !inner.some((one) => line.includes(`.${one}. PTR `))) };
+  });
+}
+
+/** A range that ends inside of a byte has a zone for each value that the byte may have; below a byte, the whole byte's. */
+function reverseZoneNames(range: string): readonly string[] {
+  const { family, first, prefix } = parseNetwork(range)!;
+  const [bits, step, most] = family === 4 ? [32, 8, 24] : [128, 4, 124];
+  const whole = Math.min(most, Math.max(step, Math.ceil(prefix / step) * step));
+  return Array.from({ length: 2 ** Math.max(0, whole - prefix) }, (_, i) => {
+    const address = addressText(family, first + (BigInt(i) << BigInt(bits - whole)));
+    return reverseName(address)
+      .split(".")
+      .slice((bits - whole) / step)
+      .join(".");
+  });
 }
 
 /** RFC 1912 section 2.2 for the times, in seconds. */
