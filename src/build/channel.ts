@@ -10,6 +10,7 @@ import { type Mirrors, readMirrors } from "../debian/mirror.ts";
 import type { PackageIndex } from "../debian/package-index.ts";
 import type { PackagesText } from "../debian/package-index-writer.ts";
 import type { Resolution, ResolveRequest } from "../debian/resolve.ts";
+import { addLockRoot } from "../store/roots.ts";
 import { type BuildSession, stage } from "./session.ts";
 import { sourceDigest } from "./source-digest.ts";
 
@@ -99,6 +100,8 @@ export function downloadOptions(session: BuildSession): {
 
 /** The suites of a request as the lock pins them, their indices in the cache; pulled and locked where it does not. */
 export async function pinnedSuites(session: BuildSession, request: ChannelRequest): Promise<readonly LockedSuite[]> {
+  // A collection keeps what a lock pins, of the locks that it knows.
+  addLockRoot(session.store, session.lockFile);
   try {
     return await ensureIndices(readLock(session.lockFile), request, downloadOptions(session));
   } catch (error) {

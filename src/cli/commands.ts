@@ -149,4 +149,39 @@ export const commandNames: readonly CommandName[] = [
     summary: "tell what the archives say of a package",
     load: async () => (await import("./commands/packages.ts")).packagesShow,
   },
+  {
+    words: ["gc"],
+    summary: "free what the store holds and nothing needs",
+    load: async () => (await import("./commands/gc.ts")).gc,
+  },
+  {
+    words: ["roots"],
+    summary: "list what a collection never takes",
+    load: async () => (await import("./commands/roots.ts")).roots,
+  },
+  {
+    words: ["roots", "add"],
+    summary: "keep an item of the store",
+    load: async () => (await import("./commands/roots.ts")).rootsAdd,
+  },
+  {
+    words: ["roots", "remove"],
+    summary: "no longer keep an item of the store",
+    load: async () => (await import("./commands/roots.ts")).rootsRemove,
+  },
+  {
+    words: ["size"],
+    summary: "tell what items of the store weigh, with what they need",
+    load: async () => (await import("./commands/item-questions.ts")).size,
+  },
+  {
+    words: ["referrers"],
+    summary: "list the items of the store that need one",
+    load: async () => (await import("./commands/item-questions.ts")).referrers,
+  },
+  {
+    words: ["why"],
+    summary: "tell what keeps an item in the store",
+    load: async () => (await import("./commands/item-questions.ts")).why,
+  },
 ];

@@ -29,6 +29,7 @@ function session(context: CommandContext, lockFile: string, store = storeOf(cont
   return { store, lockFile, report, signal, stages: new Map() };
 }
 
-function storeOf({ options }: CommandContext): Store {
+/** The store that `--store`, or else the environment, names. */
+export function storeOf({ options }: CommandContext): Store {
   return openStore(typeof options.store === "string" ? resolve(options.store) : defaultStoreDirectory(env));
 }
