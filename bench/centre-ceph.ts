@@ -8,11 +8,11 @@ import { buildImages, prepareSystems } from "../src/build/build-systems.ts";
 import type { DiskImage } from "../src/build/disk-image.ts";
 import { fetchSegments } from "../src/build/fetch-archives.ts";
 import { allPackages, type ResolvedSystem } from "../src/build/prepare.ts";
-import { batchSize } from "../src/centre/publish-images.ts";
 import { changedBlocks } from "../src/image/output/recipe-identity.ts";
 import type { ImageAbout } from "../src/pools/about.ts";
 import { openCephPool } from "../src/pools/ceph/ceph-pool.ts";
-import type { Pool } from "../src/pools/pool.ts";
+import type { Pool, Publication, PublishReport } from "../src/pools/pool.ts";
+import { publishInBatches } from "../src/pools/publish-in-batches.ts";
 import { startCephCluster } from "../src/test-support/ceph-cluster.ts";
 import { freshSession } from "../src/test-support/test-session.ts";
 import { table } from "./measure.ts";
@@ -66,11 +66,6 @@ function someOf<T>(all: ReadonlyMap<string, T>, count: number): ReadonlyMap<stri
   return new Map([...all].filter((_, index) => index % step === 0));
 }
 
-interface BuiltMachine {
-  readonly machine: string;
-  readonly image: DiskImage;
-}
-
 interface Published {
   readonly shared: number;
   readonly own: number;
@@ -88,40 +83,37 @@ async function row(what: string, aim: string, work: () => Promise<unknown>): Pro
   return { shared, own };
 }
 
-/** Builds all, and publishes them as src/centre/publish-images.ts does: in batches, while the next ones are built. */
-async function publishAll(some: Systems, version: number): Promise<Published> {
-  let [shared, own] = [0, 0];
-  let batch: BuiltMachine[] = [];
-  const send = async (): Promise<void> => {
-    const report = await publish(pool, batch, version);
-    shared += report.sharedBytes;
-    own += report.ownBytes;
-    batch = [];
-  };
-  for await (const { key, image } of buildImages(session, wanted(some))) {
-    batch.push({ machine: key, image });
-    if (batch.length >= batchSize) await send();
+/** Builds all, and publishes them as a deployment does: in batches, while the next ones are built. */
+function publishAll(some: Systems, version: number): Promise<Published> {
+  async function* publications(): AsyncGenerator<Publication> {
+    for await (const { key, image } of buildImages(session, wanted(some))) yield publication(key, image, version);
   }
-  if (batch.length > 0) await send();
-  return { shared, own };
+  return published(publishInBatches(pool, publications(), { files: store, identify, signal: session.signal }));
 }
 
-function publish(into: Pool, images: readonly BuiltMachine[], version: number) {
+function publish(into: Pool, machine: string, image: DiskImage, version: number): Promise<Published> {
+  const sources = { files: store, identify, signal: session.signal };
+  return published(into.publish([publication(machine, image, version)], sources));
+}
+
+async function published(work: Promise<PublishReport>): Promise<Published> {
+  const { sharedBytes, ownBytes } = await work;
+  return { shared: sharedBytes, own: ownBytes };
+}
+
+function publication(machine: string, image: DiskImage, version: number): Publication {
   const stamp = `20250101000${version}`;
-  const publications = images.map(({ machine, image }) => {
-    const about: ImageAbout = {
-      ...{ formatVersion: 1, centre: "synthetic", machine, role: "published", stamp },
-      system: {
-        systemHash: image.imageHash,
-        imageHash: image.imageHash,
-        lockHash: image.imageHash,
-        builder: "bench",
-        publishedAt: 1,
-      },
-    };
-    return { name: `VMroot_${machine.replaceAll("/", "-")}_${stamp}`, recipe: image.recipe, about };
-  });
-  return into.publish(publications, { files: store, identify, signal: session.signal });
+  const about: ImageAbout = {
+    ...{ formatVersion: 1, centre: "synthetic", machine, role: "published", stamp },
+    system: {
+      systemHash: image.imageHash,
+      imageHash: image.imageHash,
+      lockHash: image.imageHash,
+      builder: "bench",
+      publishedAt: 1,
+    },
+  };
+  return { name: `VMroot_${machine.replaceAll("/", "-")}_${stamp}`, recipe: image.recipe, about };
 }
 
 /** One machine alone, its first image and that after the update: what moves, by the OSD's own count. */
@@ -130,15 +122,15 @@ async function oneMachine(update: typeof library): Promise<string> {
   const single = poolNamed("single");
   const changedSystems = withUpdatedPackage(session, systems, update);
   const [before, after] = [await imageOf(systems, machine!), await imageOf(changedSystems, machine!)];
-  await publish(single, [{ machine: machine!, image: before }], 1);
+  await publish(single, machine!, before, 1);
   const start = await bytesToOsd();
-  const report = await publish(single, [{ machine: `${machine}-${update.name}`, image: after }], 2);
+  const { shared, own } = await publish(single, `${machine}-${update.name}`, after, 2);
   const moved = (await bytesToOsd()) - start;
   const changed = changedBlocks(before.recipe, after.recipe, identify).blocks * 4096;
   const literal = after.recipe.extents.reduce((sum, one) => sum + (one.source.kind === "bytes" ? one.length : 0), 0);
   return [
     `${machine} alone, after an update of ${update.name}: ${formatBytes(moved)} went to the OSD`,
-    `(shared ${formatBytes(report.sharedBytes)}, own ${formatBytes(report.ownBytes)});`,
+    `(shared ${formatBytes(shared)}, own ${formatBytes(own)});`,
     `${formatBytes(changed)} of blocks changed, ${formatBytes(literal)} are the machine's own,`,
     `the whole image has ${formatBytes(after.dataBytes)}: ${(after.dataBytes / moved).toFixed(1)} times as much`,
   ].join(" ");

@@ -5,6 +5,7 @@ import { recallComposedFacts } from "../build/composed-facts.ts";
 import type { DiskImage } from "../build/disk-image.ts";
 import type { BuildSession } from "../build/session.ts";
 import type { Pool, Publication } from "../pools/pool.ts";
+import { publishInBatches } from "../pools/publish-in-batches.ts";
 import { describeSystem } from "./describe-system.ts";
 import type { PublishedBytes, PublishRequest } from "./hands.ts";
 import type { PreparedCentre } from "./prepare-centre.ts";
@@ -47,42 +48,36 @@ export async function publishImages(
     known.set(segment, identity);
     return identity;
   };
-  const total = { sharedBytes: 0, ownBytes: 0 };
   const described = new Set(await pool.documents());
-  let batch: Publication[] = [];
-  let descriptions: Promise<void>[] = [];
   let done = 0;
-  const send = async (): Promise<void> => {
-    await Promise.all(descriptions);
-    descriptions = [];
-    const onPublished = (): void => {
-      done++;
-      report({ stage: "publish", text: `${done} of ${requests.length} images`, share: done / requests.length });
-    };
-    const sent = await pool.publish(batch, { files: store, identify, signal, onPublished });
-    total.sharedBytes += sent.sharedBytes;
-    total.ownBytes += sent.ownBytes;
-    batch = [];
+  const onPublished = (): void => {
+    done++;
+    report({ stage: "publish", text: `${done} of ${requests.length} images`, share: done / requests.length });
   };
-  for await (const { key, image } of buildImages(session, wanted)) {
-    const request = byPath.get(key)!;
-    const { systemHash } = request.machine;
-    if (!described.has(descriptionName(systemHash))) {
-      const description = describe(context, key, image);
-      // Heard of when the batch is sent; until then a failure must not count as one that nobody handles.
-      description.catch(() => {});
-      descriptions.push(description);
+  const describeOnce = async (key: string, image: DiskImage): Promise<void> => {
+    const name = descriptionName(byPath.get(key)!.machine.systemHash);
+    if (described.has(name)) return;
+    described.add(name);
+    await describe(context, key, image);
+  };
+  async function* publications(): AsyncGenerator<Publication> {
+    // One behind: while a description is on its way, the next image is asked for.
+    let waiting: { readonly image: Publication; readonly described: Promise<void> } | undefined;
+    for await (const { key, image } of buildImages(session, wanted)) {
+      const before = waiting;
+      waiting = { image: publication(context, origin, byPath.get(key)!, image), described: describeOnce(key, image) };
+      // Met in the next turn; until then a failure must not count as one that nobody handles.
+      waiting.described.catch(() => {});
+      if (!before) continue;
+      await before.described;
+      yield before.image;
     }
-    described.add(descriptionName(systemHash));
-    batch.push(publication(context, origin, request, image));
-    if (batch.length >= batchSize) await send();
+    if (!waiting) return;
+    await waiting.described;
+    yield waiting.image;
   }
-  if (batch.length > 0) await send();
-  return total;
+  return publishInBatches(pool, publications(), { files: store, identify, signal, onPublished });
 }
-
-/** Images laid out and held in memory until they are sent together: some MB each. */
-export const batchSize = 16;
 
 function publication(
   { centre, now }: PublishContext,
