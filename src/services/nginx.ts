@@ -50,14 +50,14 @@ export const nginx = serviceType<NginxOptions>({
       etcFile("/etc/nginx/nginx.conf", nginxConf(options), { replacesPackageFile: true }),
     ]),
     extend(systemdUnits, (options) => {
-      const start = text`${sbin("nginx", "nginx")} -c ${nginxConf(options)} -g 'daemon on; master_process on;'`;
+      const start = text`${sbin("nginx", "nginx")} -c ${nginxConf(options)} -g '${onMachine}'`;
       return [
         enableUnit("nginx.service"),
         dropIn("nginx.service", "meso", {
           text: text`
             [Service]
             ExecStartPre=
-            ExecStartPre=${sbin("nginx", "nginx")} -t -q -c ${nginxConf(options)} -g 'daemon on; master_process on;'
+            ExecStartPre=${sbin("nginx", "nginx")} -t -q -c ${nginxConf(options)} -g '${onMachine}'
             ExecStart=
             ExecStart=${start}
             ExecReload=
@@ -74,9 +74,11 @@ export const nginx = serviceType<NginxOptions>({
             {
               name: "nginx",
               program: sbin("nginx", "nginx"),
-              arguments: ["-t", "-e", "stderr", "-c", nginxConf(options)],
+              arguments: ["-t", "-e", "stderr", "-g", "user root;", "-c", nginxConf(options)],
               reads: ["/etc/nginx"],
               folders: ["/var/lib/nginx", "/var/log/nginx"],
+              // It opens what it would listen on, and only root may open ports below 1024.
+              asRoot: true,
             },
           ],
     ),
@@ -88,6 +90,9 @@ export const nginx = serviceType<NginxOptions>({
   ],
 });
 
+/** What is said beside the configuration, since where that is judged there are no other accounts. */
+const onMachine = "daemon on; master_process on; user www-data;";
+
 function portOf({ port, tls }: NginxSite): number {
   return port ?? (tls ? 443 : 80);
 }
@@ -96,7 +101,6 @@ function nginxConf(options: Required<NginxOptions>): GeneratedFile {
   return textFile(
     "nginx.conf",
     text`
-      user www-data;
       worker_processes auto;
       pid /run/nginx.pid;
       error_log syslog:server=unix:/dev/log,nohostname;
