@@ -5,7 +5,13 @@ import { sortedBy } from "../base/order.ts";
 import { canonicaliseItem } from "./canonical-item.ts";
 import { type ItemRecord, parseItemRecord } from "./item-record.ts";
 import { narHash } from "./nar.ts";
-import { finishAbandonedRegistrations, finishRegistration, type MadeItem, registerItems } from "./registration.ts";
+import {
+  finishAbandonedRegistrations,
+  finishRegistration,
+  type MadeItem,
+  registerItems,
+  registerKnownItem,
+} from "./registration.ts";
 import type { Store } from "./store.ts";
 import { logicalStore, sourcePath, textPath } from "./store-path.ts";
 
@@ -32,6 +38,8 @@ export interface Items {
   register(path: string, from: string, facts: RegistrationFacts): Promise<ItemRecord>;
   /** The same for outputs of one build: all of them become valid, or none, whenever the process dies. */
   registerAll(made: readonly MadeItem[]): Promise<readonly ItemRecord[]>;
+  /** Takes what lies at `from`, canonical and verified by the caller, as the item that the record describes. */
+  adopt(from: string, record: Omit<ItemRecord, "registeredSeconds">): Promise<void>;
   /** Ends what a process that died had left of such a registration. */
   finishRegistration(paths: readonly { readonly path: string }[]): Promise<void>;
   /** The same for whatever processes that died have left. */
@@ -101,6 +109,12 @@ export function openItems(store: Store, prefix = logicalStore): Items {
     all,
     register,
     registerAll,
+    adopt: async (from, described) => {
+      for (const path of [described.path, ...described.references]) baseName(path);
+      // Closed to its owner, it could not be moved.
+      if (lstatSync(from).isDirectory()) chmodSync(from, 0o755);
+      await registerKnownItem(places, { from, record: described });
+    },
     finishRegistration: (paths) => finishRegistration(places, paths),
     finishAbandoned: () => finishAbandonedRegistrations(places),
     hold: store.hold,

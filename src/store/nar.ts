@@ -12,8 +12,33 @@ import { sortedBy } from "../base/order.ts";
  * @throws MesoError `not-archivable` for sockets, devices and pipes.
  */
 export function writeNar(path: string, write: (piece: Uint8Array) => void): void {
-  write(narStrings("nix-archive-1"));
-  writeNode(path, write);
+  for (const piece of narPieces(path)) write(piece);
+}
+
+/** The same for who takes pieces when it is ready for them, and keeps them: of 256 KiB, but for the last. */
+export async function* narStream(path: string): AsyncGenerator<Uint8Array> {
+  let chunk = Buffer.allocUnsafe(chunkBytes);
+  let filled = 0;
+  for (const piece of narPieces(path)) {
+    for (let done = 0; done < piece.length; ) {
+      const count = Math.min(piece.length - done, chunkBytes - filled);
+      chunk.set(piece.subarray(done, done + count), filled);
+      done += count;
+      filled += count;
+      if (filled < chunkBytes) continue;
+      yield chunk;
+      chunk = Buffer.allocUnsafe(chunkBytes);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield chunk.subarray(0, filled);
+}
+
+const chunkBytes = 1 << 18;
+
+function* narPieces(path: string): Generator<Uint8Array> {
+  yield narStrings("nix-archive-1");
+  yield* nodePieces(path);
 }
 
 /** SHA-256 (hexadecimal) and length in bytes of the archive of `path`. */
@@ -27,40 +52,40 @@ export function narHash(path: string): { readonly sha256: string; readonly size:
   return { sha256: hash.digest("hex"), size };
 }
 
-function writeNode(path: string, write: (piece: Uint8Array) => void): void {
+function* nodePieces(path: string): Generator<Uint8Array> {
   const status = lstatSync(path);
   if (status.isSymbolicLink()) {
-    write(narStrings("(", "type", "symlink", "target", readlinkSync(path, { encoding: "buffer" }), ")"));
+    yield narStrings("(", "type", "symlink", "target", readlinkSync(path, { encoding: "buffer" }), ")");
   } else if (status.isDirectory()) {
-    write(narStrings("(", "type", "directory"));
+    yield narStrings("(", "type", "directory");
     for (const name of sortedBy(readdirSync(path), (entry) => entry)) {
-      write(narStrings("entry", "(", "name", name, "node"));
-      writeNode(join(path, name), write);
-      write(narStrings(")"));
+      yield narStrings("entry", "(", "name", name, "node");
+      yield* nodePieces(join(path, name));
+      yield narStrings(")");
     }
-    write(narStrings(")"));
+    yield narStrings(")");
   } else if (status.isFile()) {
-    writeRegular(path, write);
+    yield* filePieces(path);
   } else {
     throw failure("not-archivable", `${path} is neither a file, a directory nor a symbolic link`);
   }
 }
 
-function writeRegular(path: string, write: (piece: Uint8Array) => void): void {
+function* filePieces(path: string): Generator<Uint8Array> {
   const file = openSync(path, "r");
   try {
     const { size, mode } = fstatSync(file);
-    write(narStrings("(", "type", "regular", ...((mode & 0o100) !== 0 ? ["executable", ""] : []), "contents"));
-    write(lengthOf(size));
+    yield narStrings("(", "type", "regular", ...((mode & 0o100) !== 0 ? ["executable", ""] : []), "contents");
+    yield lengthOf(size);
     const buffer = new Uint8Array(Math.min(size, 1 << 20));
     for (let left = size; left > 0; ) {
       const got = readSync(file, buffer, 0, Math.min(left, buffer.length), null);
       assert(got > 0, `${path} shrank while it was read`);
-      write(buffer.subarray(0, got));
+      yield buffer.subarray(0, got);
       left -= got;
     }
-    write(new Uint8Array(paddingOf(size)));
-    write(narStrings(")"));
+    yield new Uint8Array(paddingOf(size));
+    yield narStrings(")");
   } finally {
     closeSync(file);
   }

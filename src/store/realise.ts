@@ -7,6 +7,7 @@ import { canonicaliseItem } from "./canonical-item.ts";
 import type { Derivation, FixedHash } from "./derivation.ts";
 import { firstDifference } from "./first-difference.ts";
 import type { Items } from "./items.ts";
+import { limiter } from "./limiter.ts";
 import { narHash } from "./nar.ts";
 import { parseDerivation } from "./parse-derivation.ts";
 import type { Store } from "./store.ts";
@@ -14,6 +15,8 @@ import type { Store } from "./store.ts";
 export interface RealiseOptions extends Omit<BuildOptions, "oneProcessor"> {
   /** How many builds may run at once; one unless given. */
   readonly parallel?: number;
+  /** Tries to have outputs (paths) from elsewhere, before what they need is looked at: `Substituter.substitute`. */
+  readonly substitute?: (paths: readonly string[]) => Promise<unknown>;
   /** Told when this process waits for another that does the same work. */
   readonly onWait?: (message: string) => void;
   /** Told of each build as it begins. */
@@ -59,6 +62,10 @@ export async function realise(
     const derivation = readDerivation(items, path);
     await items.hold(outputsOf(derivation));
     if (isMade(items, derivation)) return;
+    if (options.substitute) {
+      await options.substitute(outputsOf(derivation).filter((output) => !items.record(output)));
+      if (isMade(items, derivation)) return;
+    }
     await Promise.all([...derivation.inputDerivations.keys()].map(make));
     await slot(async () => {
       if (failed) throw failed.error;
@@ -198,21 +205,4 @@ function checkFixed(path: string, { recursive, algorithm, digest }: FixedHash, p
   const found = recursive ? narHash(place).sha256 : sha256(readFileSync(place));
   if (found === digest) return;
   throw failure("hash-mismatch", `${path} has SHA-256 ${found}`, { expected: digest });
-}
-
-/** Runs at most `count` at once, in the order in which they come. */
-function limiter(count: number): (work: () => Promise<void>) => Promise<void> {
-  let free = count;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
-    }
-  };
 }

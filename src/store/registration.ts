@@ -32,8 +32,12 @@ export interface MadeItem {
   readonly mayReferTo: readonly string[];
   /** The derivation that made it. */
   readonly deriver?: string;
-  /** What others said of it who signed it: `NAME:BASE64`. */
-  readonly signatures?: readonly string[];
+}
+
+/** The same with what is known of it already: nobody reads it again. */
+export interface KnownItem {
+  readonly from: string;
+  readonly record: Omit<ItemRecord, "registeredSeconds">;
 }
 
 interface Places {
@@ -52,27 +56,16 @@ interface Places {
  * @throws MesoError `missing-item` for a reference that is not valid, `reference-cycle`.
  */
 export async function registerItems(places: Places, made: readonly MadeItem[]): Promise<readonly ItemRecord[]> {
-  const { store, record, physicalPath, recordFile } = places;
+  const { store, record } = places;
   const locks = await lockItems(store, made);
   try {
     await store.hold(made.flatMap(({ path, mayReferTo }) => [path, ...mayReferTo]));
     const fresh = made.filter(({ path }) => !record(path));
-    const described = inOrderOfNeed(fresh.map(describeItem));
-    for (const { path, references } of described) {
-      const lost = references.find((other) => !record(other) && !described.some((one) => one.path === other));
-      if (lost !== undefined) throw failure("missing-item", `${path} refers to ${lost}, which is not in the store`);
-    }
-    await Promise.all(fresh.map(({ from }) => syncTree(from)));
-    for (const { path, from } of fresh) {
-      // What lies there without a record was left by somebody who died between the two renames.
-      removeTree(physicalPath(path));
-      renameSync(from, physicalPath(path));
-      sealItem(physicalPath(path));
-    }
-    const pending = pendingFile(store, made);
-    if (described.length > 1) publishFile(store, canonicalJson(described), pending);
-    for (const one of described) publishFile(store, canonicalJson(one), recordFile(one.path));
-    if (described.length > 1) rmSync(pending);
+    await publish(
+      places,
+      fresh.map((one) => ({ from: one.from, record: describeItem(one) })),
+      pendingFile(store, made),
+    );
     return made.map(({ path }) => {
       const known = record(path);
       assert(known, `${path} is registered`);
@@ -82,6 +75,44 @@ export async function registerItems(places: Places, made: readonly MadeItem[]): 
     for (const held of locks) held.release();
     for (const { from } of made) removeTree(from);
   }
+}
+
+/** Makes one item valid of which everything is known and verified. The same in all else. */
+export async function registerKnownItem(places: Places, known: KnownItem): Promise<void> {
+  const { store, record } = places;
+  const { path, references } = known.record;
+  const locks = await lockItems(store, [known.record]);
+  try {
+    await store.hold([path, ...references]);
+    if (!record(path)) await publish(places, [known], pendingFile(store, [known.record]));
+  } finally {
+    for (const held of locks) held.release();
+    removeTree(known.from);
+  }
+}
+
+async function publish(places: Places, fresh: readonly KnownItem[], pending: string): Promise<void> {
+  const { store, record, physicalPath, recordFile } = places;
+  // Operational: when it came, for people and for the grace period of a collection. Part of no hash.
+  const registeredSeconds = Math.floor(Date.now() / 1000);
+  const described = inOrderOfNeed(fresh.map((one) => ({ ...one.record, registeredSeconds })));
+  for (const { path, references } of described) {
+    const lost = references.find((other) => !record(other) && !described.some((one) => one.path === other));
+    if (lost !== undefined) throw failure("missing-item", `${path} refers to ${lost}, which is not in the store`);
+  }
+  await Promise.all(fresh.map(({ from }) => syncTree(from)));
+  for (const {
+    from,
+    record: { path },
+  } of fresh) {
+    // What lies there without a record was left by somebody who died between the two renames.
+    removeTree(physicalPath(path));
+    renameSync(from, physicalPath(path));
+    sealItem(physicalPath(path));
+  }
+  if (described.length > 1) publishFile(store, canonicalJson(described), pending);
+  for (const one of described) publishFile(store, canonicalJson(one), recordFile(one.path));
+  if (described.length > 1) rmSync(pending);
 }
 
 /** Publishes what is left of a registration whose process died after it had decided. Nothing to do is fine. */
@@ -147,7 +178,7 @@ function readPending(file: string): readonly ItemRecord[] {
   return value.flatMap((one) => parseItemRecord(JSON.stringify(one), (one as Partial<ItemRecord>)?.path ?? "") ?? []);
 }
 
-function describeItem({ path, from, mayReferTo, deriver, signatures }: MadeItem): ItemRecord {
+function describeItem({ path, from, mayReferTo, deriver }: MadeItem): KnownItem["record"] {
   const byHash = new Map([...mayReferTo, path].map((other) => [basename(other).slice(0, 32), other]));
   const scanner = referenceScanner(byHash.keys());
   const hash = createHash("sha256");
@@ -163,9 +194,6 @@ function describeItem({ path, from, mayReferTo, deriver, signatures }: MadeItem)
     narSize,
     references: sortedBy(scanner.found, (found) => byHash.get(found)!).map((found) => byHash.get(found)!),
     ...(deriver !== undefined && { deriver }),
-    ...(signatures !== undefined && signatures.length > 0 && { signatures }),
-    // Operational: when it came, for people and for the grace period of a collection. Part of no hash.
-    registeredSeconds: Math.floor(Date.now() / 1000),
   };
 }
 
