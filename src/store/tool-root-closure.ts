@@ -24,6 +24,7 @@ export interface ToolPath {
 export async function toolClosure(options: ClosureOptions): Promise<ToolPath[]> {
   const resolve = treeResolver(options.tree);
   const found = new Map<string, ToolPath["entry"]>();
+  const unmet: { name: string; neededBy: string }[] = [];
   const queue: { path: string; neededBy: string }[] = [
     ...options.binaries.map((path) => ({ path, neededBy: "the caller" })),
     ...(options.extraPaths ?? []).flatMap((path) => below(options.tree, resolve, path)),
@@ -36,8 +37,13 @@ export async function toolClosure(options: ClosureOptions): Promise<ToolPath[]> 
     found.set(resolved.path, resolved.entry);
     const bytes = await options.read(resolved.entry);
     if (!isElf(bytes)) continue;
-    for (const path of dependencies(bytes, resolved.path, resolve)) queue.push({ path, neededBy: resolved.path });
+    const { paths, absent } = dependencies(bytes, resolved.path, resolve);
+    for (const path of paths) queue.push({ path, neededBy: resolved.path });
+    for (const name of absent) unmet.push({ name, neededBy: resolved.path });
   }
+  // ld.so(8) looks for no library that it has loaded by that name already, on whosever behalf.
+  const loaded = new Set([...found.keys()].map((path) => posix.basename(path)));
+  for (const { name, neededBy } of unmet) if (!loaded.has(name)) throw missing(name, neededBy);
   return sortedBy([...found], ([path]) => path).map(([path, entry]) => ({ path, entry }));
 }
 
@@ -50,22 +56,30 @@ interface Resolved {
 
 type Resolver = (path: string) => Resolved | undefined;
 
-function dependencies(bytes: Uint8Array, path: string, resolve: Resolver): string[] {
+interface Dependencies {
+  readonly paths: readonly string[];
+  /** Libraries that are in none of the folders where this object has them looked for. */
+  readonly absent: readonly string[];
+}
+
+function dependencies(bytes: Uint8Array, path: string, resolve: Resolver): Dependencies {
   const elf = readElf(bytes, path);
-  if (elf.type === "relocatable") return [];
+  if (elf.type === "relocatable") return { paths: [], absent: [] };
   const triplet = multiarch.find(({ elfMachine }) => elfMachine === elf.machine)?.triplet;
   const folders = [
     ...(elf.runpath.length > 0 ? elf.runpath : elf.rpath).map((folder) => expandOrigin(folder, path)),
     ...(triplet ? [`/usr/lib/${triplet}`, `/lib/${triplet}`] : []),
     ...["/usr/lib64", "/usr/lib", "/lib64", "/lib"],
   ];
-  const libraries = elf.needed.map((name) => {
-    if (name.includes("/")) return expandOrigin(name, path);
-    const folder = folders.find((candidate) => resolve(posix.join(candidate, name)));
-    if (folder === undefined) throw missing(name, path);
-    return posix.join(folder, name);
-  });
-  return elf.interpreter === undefined ? libraries : [elf.interpreter, ...libraries];
+  const paths = elf.interpreter === undefined ? [] : [elf.interpreter];
+  const absent: string[] = [];
+  for (const name of elf.needed) {
+    const folder = name.includes("/") ? undefined : folders.find((one) => resolve(posix.join(one, name)));
+    if (name.includes("/")) paths.push(expandOrigin(name, path));
+    else if (folder === undefined) absent.push(name);
+    else paths.push(posix.join(folder, name));
+  }
+  return { paths, absent };
 }
 
 function expandOrigin(folder: string, path: string): string {
