@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { extend, serviceType } from "../language/service-type.ts";
+import { extend, type Received, serviceType } from "../language/service-type.ts";
 import { type Content, type GeneratedFile, programFile, sbin, type Text, text, textFile } from "../language/text.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
@@ -28,19 +28,25 @@ export interface FloatingAddresses {
 }
 
 export interface KeepalivedOptions {
-  readonly floating: readonly FloatingAddresses[];
+  readonly floating?: readonly FloatingAddresses[];
   readonly extraConfiguration?: string;
+  readonly blocks?: readonly Content[];
 }
 
 /** Addresses that outlive a machine. */
-export const keepalived = serviceType<KeepalivedOptions>({
+export const keepalived = serviceType<KeepalivedOptions, readonly Content[]>({
   name: "keepalived",
   description: "Addresses that move to another machine when the one that has them fails (VRRP).",
   options: {
     floating: "Addresses, by which priority this machine gets them, and whom it shares them with.",
-    extraConfiguration: "Further blocks of keepalived.conf(5): virtual servers of IPVS.",
+    extraConfiguration: "Further blocks of keepalived.conf(5).",
+    blocks: "What other services of the system say in it: virtual servers of IPVS.",
   },
-  defaults: { extraConfiguration: "" },
+  defaults: { floating: [], extraConfiguration: "", blocks: [] },
+  extend: (options, received: readonly Received<readonly Content[]>[]) => ({
+    ...options,
+    blocks: [...options.blocks, ...received.flatMap(({ value }) => value)],
+  }),
   validate: ({ floating }) =>
     floating.flatMap(({ name, router, priority, self, peers }) => [
       ...(/^[A-Za-z0-9_-]{1,40}$/.test(name)
@@ -103,7 +109,7 @@ export const keepalived = serviceType<KeepalivedOptions>({
   ],
 });
 
-function keepalivedConf({ floating, extraConfiguration }: Required<KeepalivedOptions>): GeneratedFile {
+function keepalivedConf({ floating, extraConfiguration, blocks }: Required<KeepalivedOptions>): GeneratedFile {
   return textFile(
     "keepalived.conf",
     text`
@@ -114,6 +120,7 @@ function keepalivedConf({ floating, extraConfiguration }: Required<KeepalivedOpt
         dynamic_interfaces allow_if_changes
       }
       ${floating.map(instanceText)}
+      ${blocks}
       ${extraConfiguration}
     `,
   );

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../language/endpoint.ts";
-import { extend, serviceType } from "../language/service-type.ts";
+import { extend, type Received, serviceType } from "../language/service-type.ts";
 import { type GeneratedFile, sbin, type Text, text, textFile } from "../language/text.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
@@ -27,14 +27,14 @@ export type NginxLocation = { readonly path: string; readonly extraConfiguration
 );
 
 export interface NginxOptions {
-  readonly sites: readonly NginxSite[];
+  readonly sites?: readonly NginxSite[];
   readonly workerConnections?: number;
   readonly largestRequest?: string;
   readonly extraConfiguration?: string;
 }
 
-/** Web server and reverse proxy. */
-export const nginx = serviceType<NginxOptions>({
+/** Web server and reverse proxy. Services may send sites of their own. */
+export const nginx = serviceType<NginxOptions, readonly NginxSite[]>({
   name: "nginx",
   description: "Web server and reverse proxy.",
   options: {
@@ -43,7 +43,11 @@ export const nginx = serviceType<NginxOptions>({
     largestRequest: "Largest body of a request: 1m, 100m; 0 for any.",
     extraConfiguration: "Further directives of the http block.",
   },
-  defaults: { workerConnections: 1024, largestRequest: "1m", extraConfiguration: "" },
+  defaults: { sites: [], workerConnections: 1024, largestRequest: "1m", extraConfiguration: "" },
+  extend: (options, received: readonly Received<readonly NginxSite[]>[]) => ({
+    ...options,
+    sites: [...options.sites, ...received.flatMap(({ value }) => value)],
+  }),
   extensions: [
     extend(profile, () => ["nginx"]),
     extend(etcFiles, (options) => [

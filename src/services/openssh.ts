@@ -1,5 +1,5 @@
-import { extend, serviceType } from "../language/service-type.ts";
-import { sbin, text, textFile } from "../language/text.ts";
+import { extend, type Received, serviceType } from "../language/service-type.ts";
+import { sbin, type Text, text, textFile } from "../language/text.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles, symlink } from "../system/essential-files.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
@@ -18,10 +18,21 @@ export interface OpensshOptions {
   readonly allowGroups?: readonly string[];
   readonly hostKey?: string;
   readonly extraConfiguration?: string;
+  readonly parts?: readonly SshdPart[];
+}
+
+/** What another service says in sshd_config(5). */
+export interface SshdPart {
+  /** For everybody. */
+  readonly lines?: readonly (string | Text)[];
+  /** For whom the criteria fit: `{ criteria: "Group students", lines: ["PermitTTY no"] }`. */
+  readonly matches?: readonly { readonly criteria: string; readonly lines: readonly string[] }[];
+  /** Groups whose members may log in; once there are any, nobody else may. */
+  readonly allowGroups?: readonly string[];
 }
 
 /** The SSH server. Administrators' keys come from `authorizedKeys` of the accounts. */
-export const openssh = serviceType<OpensshOptions>({
+export const openssh = serviceType<OpensshOptions, SshdPart>({
   name: "openssh",
   description: "OpenSSH server; who may log in is said by the accounts' authorizedKeys.",
   options: {
@@ -34,6 +45,7 @@ export const openssh = serviceType<OpensshOptions>({
     hostKey:
       "Where the host's Ed25519 key is. Made at boot when it is missing, never part of an image: put it on a state volume for a machine that is to keep its identity.",
     extraConfiguration: "Further lines of sshd_config(5); Match blocks go here.",
+    parts: "What other services of the system say in it.",
   },
   defaults: {
     port: 22,
@@ -44,7 +56,12 @@ export const openssh = serviceType<OpensshOptions>({
     allowGroups: [],
     hostKey: "/etc/ssh/ssh_host_ed25519_key",
     extraConfiguration: "",
+    parts: [],
   },
+  extend: (options, received: readonly Received<SshdPart>[]) => ({
+    ...options,
+    parts: [...options.parts, ...received.map(({ value }) => value)],
+  }),
   validate: ({ port, hostKey, permitRootLogin }) => [
     ...(rootLogins.includes(permitRootLogin)
       ? []
@@ -112,6 +129,10 @@ export const openssh = serviceType<OpensshOptions>({
 
 function sshdConfig(options: Required<OpensshOptions>) {
   const yesNo = (value: boolean): string => (value ? "yes" : "no");
+  const groups = [
+    ...new Set([...options.allowGroups, ...options.parts.flatMap(({ allowGroups = [] }) => allowGroups)]),
+  ];
+  const matches = options.parts.flatMap(({ matches = [] }) => matches);
   return textFile(
     "sshd_config",
     text`
@@ -126,9 +147,11 @@ function sshdConfig(options: Required<OpensshOptions>) {
       X11Forwarding ${yesNo(options.x11Forwarding)}
       PrintMotd no
       AcceptEnv LANG LC_*
-      ${options.allowGroups.length > 0 ? `AllowGroups ${options.allowGroups.join(" ")}` : ""}
+      ${groups.length > 0 ? `AllowGroups ${groups.join(" ")}` : ""}
       Subsystem sftp /usr/lib/openssh/sftp-server
+      ${options.parts.flatMap(({ lines = [] }) => lines)}
       ${options.extraConfiguration}
+      ${matches.map(({ criteria, lines }) => text`Match ${criteria}\n  ${lines}\n`)}
     `,
   );
 }

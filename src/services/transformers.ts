@@ -116,7 +116,7 @@ export function withKeepalived(options: KeepalivedOptions): Transformer {
     const merged = {
       ...earlier,
       ...options,
-      floating: [...(earlier?.floating ?? []), ...options.floating],
+      floating: [...(earlier?.floating ?? []), ...(options.floating ?? [])],
       extraConfiguration: [earlier?.extraConfiguration, options.extraConfiguration].filter(Boolean).join("\n"),
     };
     const service = serviceOf(keepalived, merged, where);
