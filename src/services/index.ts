@@ -1,7 +1,10 @@
 /** The catalogue of services: what programs import from `mesoforge/services`. */
 
 export { type Administrator, type AdministratorsOptions, administrators } from "./administrators.ts";
+export { type AptCacherNgOptions, aptCacherNg, type CachedRepository } from "./apt-cacher-ng.ts";
+export { type BastionOptions, bastion } from "./bastion.ts";
 export { type Bind9Options, bind9, type SecondaryZone } from "./bind9.ts";
+export { type CaddyLocation, type CaddyOptions, type CaddySite, caddy } from "./caddy.ts";
 export { type ChronyOptions, chrony } from "./chrony.ts";
 export { type ConsolesOptions, consoles } from "./consoles.ts";
 export { dbus } from "./dbus.ts";
@@ -9,17 +12,36 @@ export { type DhcpNetworkingOptions, dhcpNetworking } from "./dhcp-networking.ts
 export { type FirewallOptions, firewall, type Opening, openPort, openProtocol } from "./firewall.ts";
 export { type BalancedPort, type HaproxyOptions, haproxy } from "./haproxy.ts";
 export { type HardeningOptions, hardening } from "./hardening.ts";
+export { type IpvsOptions, ipvs, type VirtualServer } from "./ipvs.ts";
 export { type JournalOptions, journal } from "./journal.ts";
+export { type JournalRemoteOptions, type JournalTls, journalRemote } from "./journal-remote.ts";
+export { type JournalUploadOptions, journalUpload } from "./journal-upload.ts";
 export { type FloatingAddresses, type KeepalivedOptions, keepalived } from "./keepalived.ts";
+export {
+  type LdapEntry,
+  type LdapGroup,
+  type LdapPerson,
+  ldapGroup,
+  ldapPerson,
+  organizationalUnit,
+} from "./ldap-entries.ts";
 export { type LogindOptions, logind } from "./logind.ts";
+export { type LogRotation, type LogrotateOptions, logrotate } from "./logrotate.ts";
+export { type MailRelayOptions, mailRelay } from "./mail-relay.ts";
 export { type NetworkdOptions, type NetworkWish, networkd } from "./networkd.ts";
 export { type NginxLocation, type NginxOptions, type NginxSite, nginx } from "./nginx.ts";
-export { type OpensshOptions, openssh } from "./openssh.ts";
+export { type NodeExporterOptions, nodeExporter } from "./node-exporter.ts";
+export { type NscdOptions, nscd } from "./nscd.ts";
+export { type NslcdOptions, nslcd } from "./nslcd.ts";
+export { type OpensshOptions, openssh, type SshdPart } from "./openssh.ts";
 export { qemuGuestAgent } from "./qemu-guest-agent.ts";
 export { type RsyslogOptions, type RsyslogTarget, rsyslog } from "./rsyslog.ts";
+export { type LdapProvider, type SlapdOptions, slapd } from "./slapd.ts";
 export { type SquidOptions, squid } from "./squid.ts";
+export { type SssdOptions, sssd } from "./sssd.ts";
 export { type StateFolder, type StateOptions, state, stateFolder } from "./state.ts";
 export { type StaticInterface, staticNetworking } from "./static-networking.ts";
+export { type TimerOptions, timer } from "./timer.ts";
 export {
   debugTools,
   type SerialConsoleOptions,
@@ -36,4 +58,8 @@ export {
 } from "./transformers.ts";
 export { type UdevOptions, udev } from "./udev.ts";
 export { type ForwardZone, type UnboundOptions, unbound } from "./unbound.ts";
+export { type SudoRule, type UsersOptions, users } from "./users.ts";
+export { type ZabbixAgentOptions, type ZabbixKey, zabbixAgent } from "./zabbix-agent.ts";
+export { type ZabbixFrontendOptions, zabbixFrontend } from "./zabbix-frontend.ts";
+export { type ZabbixDatabase, type ZabbixServerOptions, zabbixServer } from "./zabbix-server.ts";
 export { hostZone, reverseZone, reverseZones, type Zone, type ZoneAuthority } from "./zone.ts";
