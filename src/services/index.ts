@@ -2,6 +2,7 @@
 
 export { type Administrator, type AdministratorsOptions, administrators } from "./administrators.ts";
 export { type AptCacherNgOptions, aptCacherNg, type CachedRepository } from "./apt-cacher-ng.ts";
+export { type AutofsEntry, type AutofsMap, type AutofsOptions, autofs } from "./autofs.ts";
 export { type BastionOptions, bastion } from "./bastion.ts";
 export { type Bind9Options, bind9, type SecondaryZone } from "./bind9.ts";
 export { type CaddyLocation, type CaddyOptions, type CaddySite, caddy } from "./caddy.ts";
@@ -28,15 +29,46 @@ export {
 export { type LogindOptions, logind } from "./logind.ts";
 export { type LogRotation, type LogrotateOptions, logrotate } from "./logrotate.ts";
 export { type MailRelayOptions, mailRelay } from "./mail-relay.ts";
+export { type MariadbDatabase, type MariadbGrant, type MariadbOptions, type MariadbUser, mariadb } from "./mariadb.ts";
+export { type MungeOptions, munge } from "./munge.ts";
 export { type NetworkdOptions, type NetworkWish, networkd } from "./networkd.ts";
+export { type NfsClientOptions, type NfsMount, nfsClient } from "./nfs-client.ts";
+export { type NfsClients, type NfsExport, type NfsServerOptions, nfsServer } from "./nfs-server.ts";
 export { type NginxLocation, type NginxOptions, type NginxSite, nginx } from "./nginx.ts";
 export { type NodeExporterOptions, nodeExporter } from "./node-exporter.ts";
 export { type NscdOptions, nscd } from "./nscd.ts";
 export { type NslcdOptions, nslcd } from "./nslcd.ts";
 export { type OpensshOptions, openssh, type SshdPart } from "./openssh.ts";
+export {
+  type PostgresqlAttribute,
+  type PostgresqlBackups,
+  type PostgresqlDatabase,
+  type PostgresqlOptions,
+  type PostgresqlPrimary,
+  type PostgresqlRole,
+  type PostgresqlStandby,
+  postgresql,
+} from "./postgresql.ts";
 export { qemuGuestAgent } from "./qemu-guest-agent.ts";
 export { type RsyslogOptions, type RsyslogTarget, rsyslog } from "./rsyslog.ts";
 export { type LdapProvider, type SlapdOptions, slapd } from "./slapd.ts";
+export { type SlurmOptions, slurm } from "./slurm.ts";
+export {
+  type SlurmCluster,
+  type SlurmClusterOptions,
+  type SlurmEnforcement,
+  type SlurmHardware,
+  type SlurmHost,
+  type SlurmNode,
+  type SlurmPartition,
+  slurmCluster,
+  slurmNodes,
+} from "./slurm-cluster.ts";
+export { type SlurmLoginOptions, slurmLogin } from "./slurm-login.ts";
+export { type SlurmctldOptions, slurmctld } from "./slurmctld.ts";
+export { type SlurmdOptions, slurmd } from "./slurmd.ts";
+export { type SlurmDatabase, type SlurmdbdOptions, type SlurmRecords, slurmdbd } from "./slurmdbd.ts";
+export { type SlurmrestdOptions, slurmrestd } from "./slurmrestd.ts";
 export { type SquidOptions, squid } from "./squid.ts";
 export { type SssdOptions, sssd } from "./sssd.ts";
 export { type StateFolder, type StateOptions, state, stateFolder } from "./state.ts";
