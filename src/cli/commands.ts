@@ -184,4 +184,64 @@ export const commandNames: readonly CommandName[] = [
     summary: "tell what keeps an item in the store",
     load: async () => (await import("./commands/item-questions.ts")).why,
   },
+  {
+    words: ["serve"],
+    summary: "publish the store as a binary cache over HTTP",
+    load: async () => (await import("./commands/serve.ts")).serve,
+  },
+  {
+    words: ["copy"],
+    summary: "copy items to or from a folder, a server or another host",
+    load: async () => (await import("./commands/copy.ts")).copy,
+  },
+  {
+    words: ["caches"],
+    summary: "list the caches that items are fetched from",
+    load: async () => (await import("./commands/caches.ts")).caches,
+  },
+  {
+    words: ["caches", "add"],
+    summary: "fetch items from one more cache",
+    load: async () => (await import("./commands/caches.ts")).cachesAdd,
+  },
+  {
+    words: ["caches", "remove"],
+    summary: "no longer fetch items from a cache",
+    load: async () => (await import("./commands/caches.ts")).cachesRemove,
+  },
+  {
+    words: ["challenge"],
+    summary: "compare items with what others have built",
+    load: async () => (await import("./commands/challenge.ts")).challenge,
+  },
+  {
+    words: ["store", "verify"],
+    summary: "look whether items are what was registered",
+    load: async () => (await import("./commands/store.ts")).storeVerify,
+  },
+  {
+    words: ["store", "key"],
+    summary: "make a key that signs items",
+    load: async () => (await import("./commands/store.ts")).storeKey,
+  },
+  {
+    words: ["store", "closure"],
+    summary: "list items with everything that they need",
+    load: async () => (await import("./commands/store.ts")).storeClosure,
+  },
+  {
+    words: ["store", "missing"],
+    summary: "list those of some paths that are not in the store",
+    load: async () => (await import("./commands/store.ts")).storeMissing,
+  },
+  {
+    words: ["store", "export"],
+    summary: "write items as one stream",
+    load: async () => (await import("./commands/store.ts")).storeExport,
+  },
+  {
+    words: ["store", "import"],
+    summary: "take items from a stream",
+    load: async () => (await import("./commands/store.ts")).storeImport,
+  },
 ];

@@ -22,6 +22,8 @@ import type { Store } from "./store.ts";
 
 export interface FetchItemOptions {
   readonly signal?: AbortSignal;
+  /** The item is valid, but spoilt on the disk: what is fetched takes its place. */
+  readonly isRepair?: boolean;
   /** Told of bytes as they come. */
   readonly onBytes?: (count: number) => void;
 }
@@ -43,23 +45,23 @@ export async function fetchItem(
   const name = basename(info.storePath);
   const held = await store.lock(`fetch-${name}`, options.signal ? { signal: options.signal } : {});
   try {
-    if (items.record(info.storePath)) return;
+    if (items.record(info.storePath) && !options.isRepair) return;
     if (cache.isLocal) {
       const { body } = await cache.open(info.url);
-      await take(store, items, cache, info, counted(body, options));
+      await take(store, items, cache, info, counted(body, options), options);
       return;
     }
     const partial = partialFile(store, info);
     const isResumed = statSync(partial, { throwIfNoEntry: false }) !== undefined;
     try {
       await download(cache, info, partial, options);
-      await takeDownloaded(store, items, cache, info, partial);
+      await takeDownloaded(store, items, cache, info, partial, options);
     } catch (error) {
       // What was there before may have been spoilt, or of another file: once more, from the start.
       if (!isResumed || isUnreachable(error)) throw error;
       rmSync(partial, { force: true });
       await download(cache, info, partial, options);
-      await takeDownloaded(store, items, cache, info, partial);
+      await takeDownloaded(store, items, cache, info, partial, options);
     }
   } finally {
     held.release();
@@ -72,9 +74,10 @@ async function takeDownloaded(
   cache: BinaryCache,
   info: NarInfo,
   partial: string,
+  options: FetchItemOptions,
 ): Promise<void> {
   try {
-    await take(store, items, cache, info, createReadStream(partial, { highWaterMark: 1 << 20 }));
+    await take(store, items, cache, info, createReadStream(partial, { highWaterMark: 1 << 20 }), options);
   } finally {
     // Right, it is no longer needed; wrong, it would be wrong again.
     rmSync(partial, { force: true });
@@ -89,6 +92,7 @@ async function take(
   cache: BinaryCache,
   info: NarInfo,
   packed: AsyncIterable<Uint8Array>,
+  options: FetchItemOptions,
 ): Promise<void> {
   const aside = store.temporaryPath();
   const hash = createHash("sha256");
@@ -121,14 +125,15 @@ async function take(
     }
     const fileHash = hash.digest("hex");
     if (info.fileHash !== undefined && fileHash !== info.fileHash) throw mismatch(`a file with SHA-256 ${fileHash}`);
-    await items.adopt(aside, {
+    const record = {
       path: info.storePath,
       narSha256: info.narHash,
       narSize: info.narSize,
       references: info.references,
       ...(info.deriver !== undefined && { deriver: `${items.prefix}/${info.deriver}` }),
       ...(info.signatures.length > 0 && { signatures: info.signatures }),
-    });
+    };
+    await items.adopt({ from: aside, record, ...(options.isRepair && { isRepair: true }) });
   } finally {
     removeTree(aside);
   }

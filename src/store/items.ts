@@ -8,6 +8,7 @@ import { narHash } from "./nar.ts";
 import {
   finishAbandonedRegistrations,
   finishRegistration,
+  type KnownItem,
   type MadeItem,
   registerItems,
   registerKnownItem,
@@ -38,8 +39,8 @@ export interface Items {
   register(path: string, from: string, facts: RegistrationFacts): Promise<ItemRecord>;
   /** The same for outputs of one build: all of them become valid, or none, whenever the process dies. */
   registerAll(made: readonly MadeItem[]): Promise<readonly ItemRecord[]>;
-  /** Takes what lies at `from`, canonical and verified by the caller, as the item that the record describes. */
-  adopt(from: string, record: Omit<ItemRecord, "registeredSeconds">): Promise<void>;
+  /** Takes what lies somewhere, canonical and verified by the caller, as the item that the record describes. */
+  adopt(known: KnownItem): Promise<void>;
   /** Ends what a process that died had left of such a registration. */
   finishRegistration(paths: readonly { readonly path: string }[]): Promise<void>;
   /** The same for whatever processes that died have left. */
@@ -109,11 +110,11 @@ export function openItems(store: Store, prefix = logicalStore): Items {
     all,
     register,
     registerAll,
-    adopt: async (from, described) => {
-      for (const path of [described.path, ...described.references]) baseName(path);
+    adopt: async (known) => {
+      for (const path of [known.record.path, ...known.record.references]) baseName(path);
       // Closed to its owner, it could not be moved.
-      if (lstatSync(from).isDirectory()) chmodSync(from, 0o755);
-      await registerKnownItem(places, { from, record: described });
+      if (lstatSync(known.from).isDirectory()) chmodSync(known.from, 0o755);
+      await registerKnownItem(places, known);
     },
     finishRegistration: (paths) => finishRegistration(places, paths),
     finishAbandoned: () => finishAbandonedRegistrations(places),

@@ -91,7 +91,8 @@ function* filePieces(path: string): Generator<Uint8Array> {
   }
 }
 
-function narStrings(...strings: readonly (string | Uint8Array)[]): Uint8Array {
+/** Strings as archives hold them: length, bytes, padding. */
+export function narStrings(...strings: readonly (string | Uint8Array)[]): Uint8Array {
   const pieces = strings.flatMap((text) => {
     const bytes = typeof text === "string" ? Buffer.from(text) : text;
     return [lengthOf(bytes.length), bytes, new Uint8Array(paddingOf(bytes.length))];

@@ -20,9 +20,14 @@ export interface NarSink {
  */
 export async function readNar(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, sink: NarSink): Promise<void> {
   const input = byteReader(pieces);
+  await readNarWithin(input, sink);
+  await input.end();
+}
+
+/** The same for an archive that more follows. */
+export async function readNarWithin(input: ByteReader, sink: NarSink): Promise<void> {
   await input.expect("nix-archive-1");
   await readNode(input, sink, "", 0);
-  await input.end();
 }
 
 /** Deeper than any sensible tree, and short enough for a path of 4,096 bytes with a store in front. */
@@ -91,9 +96,17 @@ function entryName(input: ByteReader, bytes: Uint8Array): string {
   return name;
 }
 
-type ByteReader = ReturnType<typeof byteReader>;
+export type ByteReader = ReturnType<typeof byteReader>;
 
-function byteReader(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+/**
+ * Reads what archives are made of from pieces of any size.
+ *
+ * @param onRead called with everything as it is read; pieces are only valid during the call.
+ */
+export function byteReader(
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  onRead: (piece: Uint8Array) => void = () => {},
+) {
   const iterator = asyncIterator(pieces);
   let piece: Uint8Array = new Uint8Array(0);
   let at = 0;
@@ -115,6 +128,7 @@ function byteReader(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
     for (let left = length; left > 0; ) {
       if (!(await more())) throw bad(`${left} more bytes`);
       const part = piece.subarray(at, at + left);
+      onRead(part);
       take(part);
       at += part.length;
       left -= part.length;
@@ -123,7 +137,9 @@ function byteReader(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
   const bytes = async (length: number): Promise<Uint8Array> => {
     if (piece.length - at >= length) {
       at += length;
-      return piece.subarray(at - length, at);
+      const part = piece.subarray(at - length, at);
+      onRead(part);
+      return part;
     }
     const joined = new Uint8Array(length);
     let done = 0;

@@ -38,6 +38,8 @@ export interface MadeItem {
 export interface KnownItem {
   readonly from: string;
   readonly record: Omit<ItemRecord, "registeredSeconds">;
+  /** Takes the place of a valid item of the same contents, which the disk has spoiled. */
+  readonly isRepair?: boolean;
 }
 
 interface Places {
@@ -84,7 +86,9 @@ export async function registerKnownItem(places: Places, known: KnownItem): Promi
   const locks = await lockItems(store, [known.record]);
   try {
     await store.hold([path, ...references]);
-    if (!record(path)) await publish(places, [known], pendingFile(store, [known.record]));
+    const before = record(path);
+    const isWanted = !before || (known.isRepair && before.narSha256 === known.record.narSha256);
+    if (isWanted) await publish(places, [known], pendingFile(store, [known.record]));
   } finally {
     for (const held of locks) held.release();
     removeTree(known.from);

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { type NarSink, readNar } from "./read-nar.ts";
+import { type ByteReader, type NarSink, readNar, readNarWithin } from "./read-nar.ts";
 
 /**
  * Restores an archive as `target`, which must not exist: read-only, executable as the archive says, every time 1, as
@@ -34,13 +34,22 @@ export async function restoreNar(
       yield piece;
     }
   }
+  await restored(target, (sink) => readNar(counted(), sink));
+  return { sha256: hash.digest("hex"), size };
+}
+
+/** The same for an archive that more follows, which `input` has just reached. */
+export function restoreNarWithin(input: ByteReader, target: string): Promise<void> {
+  return restored(target, (sink) => readNarWithin(input, sink));
+}
+
+async function restored(target: string, read: (sink: NarSink) => Promise<void>): Promise<void> {
   const sink = treeWriter(target);
   try {
-    await readNar(counted(), sink);
+    await read(sink);
   } finally {
     sink.abandon();
   }
-  return { sha256: hash.digest("hex"), size };
 }
 
 /** Seconds since 1970: what every item of a store has. */

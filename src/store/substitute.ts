@@ -183,6 +183,31 @@ function lookUps(items: Items, caches: readonly BinaryCache[], options: Substitu
   return { lookUp, told };
 }
 
+/**
+ * Fetches anew what the disk has spoiled of a valid item, from the first cache that has the very same contents. False
+ * when none has.
+ */
+export async function repairItem(
+  store: Store,
+  items: Items,
+  caches: readonly BinaryCache[],
+  path: string,
+  options: SubstituteOptions = {},
+): Promise<boolean> {
+  const { lookUp, told } = lookUps(items, caches, options);
+  for (const { info, cache } of await lookUp(path)) {
+    if (info.narHash !== items.record(path)?.narSha256) continue;
+    try {
+      await fetchItem(store, items, cache, info, { ...options, isRepair: true });
+      return true;
+    } catch (error) {
+      if (!(error instanceof MesoError)) throw error;
+      told(cache, error);
+    }
+  }
+  return false;
+}
+
 /** @throws MesoError `wrong-description`, `not-signed`. */
 function checkDescription(items: Items, { name, keys }: BinaryCache, path: string, info: NarInfo): void {
   if (info.storePath !== path || info.references.some((other) => !other.startsWith(`${items.prefix}/`))) {
