@@ -42,10 +42,7 @@ describe("the store's commands", () => {
     assert.equal(await meso(here, "roots", "add", top, "--name", "mine"), `mine holds ${top}`);
     await meso(here, "roots", "add", base, "--link", "result");
     assert.match(await meso(here, "roots"), new RegExp(`result: holds ${base} \\(.*\nmine: holds ${top}`));
-    assert.match(
-      await meso(here, "why", "result"),
-      new RegExp(`result\n  ${base}\nmine\n  ${top}\n    ${base}`),
-    );
+    assert.match(await meso(here, "why", "result"), new RegExp(`result\n  ${base}\nmine\n  ${top}\n    ${base}`));
     assert.equal(await meso(here, "referrers", base), top);
     assert.match(await meso(here, "size", top), new RegExp(`^${top} .*\n${base} .*\ntotal: 2 items, \\d+ B$`, "m"));
     const dry = await meso(here, "gc", "--dry-run", "--grace", "0");

@@ -1,12 +1,15 @@
 import { spawn } from "node:child_process";
 import {
   closeSync,
+  fstatSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   renameSync,
   symlinkSync,
   writeFileSync,
@@ -25,6 +28,8 @@ export interface BuildOptions {
   readonly keepFailed?: boolean;
   /** Seconds; a day unless given. */
   readonly timeoutSeconds?: number;
+  /** A build that writes more than this is ended, before it fills the disk; 256 MiB unless given. */
+  readonly maxLogBytes?: number;
   readonly signal?: AbortSignal;
   /** Runs it on one processor, to see whether what it makes depends on their number. */
   readonly oneProcessor?: boolean;
@@ -119,7 +124,11 @@ function inputBinds(items: Items, closure: readonly string[], made: string): San
   });
 }
 
-type Ending = { readonly code: number | null; readonly timedOut: boolean };
+type Ending = { readonly code: number | null; readonly endedFor?: "time" | "log" };
+
+const usualMaxLogBytes = 256 << 20;
+/** How often the log's length is looked at. Milliseconds. */
+const logWatch = 200;
 
 async function run(command: readonly string[], log: string, options: BuildOptions): Promise<Ending> {
   options.signal?.throwIfAborted();
@@ -129,15 +138,17 @@ async function run(command: readonly string[], log: string, options: BuildOption
       stdio: ["ignore", file, file],
       env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
     });
-    let timedOut = false;
+    let endedFor: Ending["endedFor"];
     const kill = () => child.kill("SIGKILL");
-    const timer = setTimeout(
-      () => {
-        timedOut = true;
-        kill();
-      },
-      (options.timeoutSeconds ?? 86_400) * 1000,
-    );
+    const endFor = (why: Ending["endedFor"]) => {
+      endedFor ??= why;
+      kill();
+    };
+    const timer = setTimeout(() => endFor("time"), (options.timeoutSeconds ?? 86_400) * 1000);
+    const limit = options.maxLogBytes ?? usualMaxLogBytes;
+    const watch = setInterval(() => {
+      if (fstatSync(file).size > limit) endFor("log");
+    }, logWatch);
     options.signal?.addEventListener("abort", kill, { once: true });
     try {
       const code = await new Promise<number | null>((resolve, reject) => {
@@ -145,9 +156,14 @@ async function run(command: readonly string[], log: string, options: BuildOption
         child.once("close", resolve);
       });
       options.signal?.throwIfAborted();
-      return { code, timedOut };
+      if (fstatSync(file).size > limit) {
+        endedFor ??= "log";
+        ftruncateSync(file, limit);
+      }
+      return { code, ...(endedFor && { endedFor }) };
     } finally {
       clearTimeout(timer);
+      clearInterval(watch);
       options.signal?.removeEventListener("abort", kill);
     }
   } finally {
@@ -155,16 +171,39 @@ async function run(command: readonly string[], log: string, options: BuildOption
   }
 }
 
-function faultOf({ code, timedOut }: Ending, path: string, log: string): MesoError | undefined {
-  if (code === 0) return undefined;
-  const text = readFileSync(log, "utf8");
+function faultOf({ code, endedFor }: Ending, path: string, log: string): MesoError | undefined {
+  if (code === 0 && endedFor === undefined) return undefined;
+  const { first, last } = endsOf(log);
   // Only what comes before anything that the build says can be bubblewrap's own words.
-  const trouble = timedOut ? undefined : sandboxTrouble(code, text.split("\n")[0]!);
+  const trouble = endedFor ? undefined : sandboxTrouble(code, first.split("\n")[0]!);
   if (trouble) return trouble;
-  const ending = timedOut ? "did not end in time" : code === null ? "was killed" : `failed with exit code ${code}`;
-  return failure(timedOut ? "build-timeout" : "build-failed", `${path} ${ending}:\n${lastLines(text.trim())}`, {
-    hint: `the whole log: ${log}\nto look around where it failed, build again and keep what failed`,
-  });
+  const endings = { time: "did not end in time", log: "wrote more into its log than it may" };
+  const ending = endedFor ? endings[endedFor] : code === null ? "was killed" : `failed with exit code ${code}`;
+  return failure(
+    endedFor === "time" ? "build-timeout" : "build-failed",
+    `${path} ${ending}:\n${lastLines(last.trim())}`,
+    {
+      hint: `the whole log: ${log}\nto look around where it failed, build again and keep what failed`,
+    },
+  );
+}
+
+/** Of the two ends of a log that are looked at. Bytes. */
+const endBytes = 1 << 16;
+
+/** Logs may be larger than any text can be. */
+function endsOf(log: string): { first: string; last: string } {
+  const file = openSync(log, "r");
+  try {
+    const { size } = fstatSync(file);
+    const read = (from: number): string => {
+      const buffer = Buffer.alloc(Math.min(size, endBytes));
+      return buffer.toString("utf8", 0, readSync(file, buffer, 0, buffer.length, from));
+    };
+    return { first: read(0), last: read(Math.max(0, size - endBytes)) };
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Every output is there, and nothing beside them. */

@@ -1,65 +1,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { failure, MesoError } from "../base/error.ts";
 import { sha256 } from "../base/hash.ts";
+import { withBuildPlace as withPlace } from "./build-place.testing.ts";
 import type { Builtin } from "./builtin.ts";
-import { type Derivation, derivationPath, printDerivation, withOutputPaths } from "./derivation.ts";
-import { type Items, openItems } from "./items.ts";
-import { checkReproducible, readDerivation, realise } from "./realise.ts";
-import { removeTree } from "./remove-tree.ts";
-import { openStore, type Store } from "./store.ts";
-import { hostTree } from "./tool-root.testing.ts";
-import { toolRoot } from "./tool-root.ts";
-
-const tools = ["sh", "cat", "chmod", "date", "ls", "mkdir", "nproc", "sleep"].map((name) => `/usr/bin/${name}`);
-
-interface Place {
-  readonly store: Store;
-  readonly items: Items;
-  readonly folder: string;
-  /** A derivation that runs a script with the tools above: its path. */
-  readonly script: (name: string, text: string, more?: Partial<Derivation>) => Promise<string>;
-  readonly outputOf: (derivation: string, name?: string) => string;
-}
-
-async function withPlace(body: (place: Place) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "meso-realise-"));
-  try {
-    const store = openStore(join(folder, "store"));
-    const items = openItems(store);
-    const { tree, read } = await hostTree(tools);
-    const host = await toolRoot({ tree, read, binaries: tools, cacheDirectory: join(folder, "tools") });
-    const root = await items.addTree("tools", host.directory);
-    const script: Place["script"] = async (name, text, more = {}) => {
-      const derivation = withOutputPaths(
-        name,
-        {
-          outputs: new Map([["out", { path: "" }]]),
-          inputDerivations: new Map(),
-          inputSources: [root],
-          system: "x86_64-linux",
-          builder: "/usr/bin/sh",
-          arguments: ["-e", "-c", text],
-          environment: new Map([["sandboxRoot", root]]),
-          ...more,
-        },
-        (path) => readDerivation(items, path),
-      );
-      const needed = [...derivation.inputDerivations.keys(), ...derivation.inputSources];
-      const path = await items.addText(`${name}.drv`, printDerivation(derivation), needed);
-      assert.equal(path, derivationPath(name, derivation));
-      return path;
-    };
-    const outputOf = (path: string, name = "out") => readDerivation(items, path).outputs.get(name)!.path;
-    await body({ store, items, folder, script, outputOf });
-  } finally {
-    removeTree(folder);
-  }
-}
+import { checkReproducible, realise } from "./realise.ts";
 
 const code = (expected: string) => (error: unknown) => error instanceof MesoError && error.code === expected;
 

@@ -1,10 +1,10 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { failure } from "../base/error.ts";
-import { sha256 } from "../base/hash.ts";
 import { type BuildOptions, buildDerivation, type FinishedBuild } from "./build-derivation.ts";
 import { canonicaliseItem } from "./canonical-item.ts";
 import type { Derivation, FixedHash } from "./derivation.ts";
+import { fileSha256 } from "./file-hash.ts";
 import { firstDifference } from "./first-difference.ts";
 import type { Items } from "./items.ts";
 import { limiter } from "./limiter.ts";
@@ -187,7 +187,7 @@ async function registerOutputs(
   // All are looked at before any is registered: a build that is refused leaves nothing.
   for (const { path, fixed } of outputs) {
     canonicaliseItem(build.outputPlace(path));
-    if (fixed) checkFixed(path, fixed, build.outputPlace(path));
+    if (fixed) await checkFixed(path, fixed, build.outputPlace(path));
   }
   const all = [...build.inputs, ...outputs.map((output) => output.path)];
   const records = await items.registerAll(
@@ -199,10 +199,10 @@ async function registerOutputs(
   return records.reduce((sum, { narSize }) => sum + narSize, 0);
 }
 
-function checkFixed(path: string, { recursive, algorithm, digest }: FixedHash, place: string): void {
+async function checkFixed(path: string, { recursive, algorithm, digest }: FixedHash, place: string): Promise<void> {
   if (algorithm !== "sha256") throw failure("bad-hash", `${path} is fixed by ${algorithm}`, { expected: "sha256" });
   if (!recursive && !lstatSync(place).isFile()) throw failure("hash-mismatch", `${path} is not a file`);
-  const found = recursive ? narHash(place).sha256 : sha256(readFileSync(place));
+  const found = recursive ? narHash(place).sha256 : await fileSha256(place);
   if (found === digest) return;
   throw failure("hash-mismatch", `${path} has SHA-256 ${found}`, { expected: digest });
 }

@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { assert, failure, MesoError } from "../base/error.ts";
+import { fileSha256 } from "./file-hash.ts";
 import type { DebianControl, SegmentTable } from "./segment.ts";
 import { createSegmentWriter, type SegmentWriter } from "./segment-writer.ts";
 import { tableFromJson } from "./table-json.ts";
@@ -148,19 +147,4 @@ function damaged(id: string, why: string) {
   return failure("damaged-segment", `segment ${id} is damaged: ${why}`, {
     hint: "check the store: damaged segments are removed and imported again",
   });
-}
-
-async function fileSha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  const file = await open(path);
-  try {
-    const buffer = new Uint8Array(1 << 20);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
-      if (bytesRead === 0) return hash.digest("hex");
-      hash.update(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await file.close();
-  }
 }
