@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import {
   closeSync,
+  copyFileSync,
   fstatSync,
-  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -12,6 +12,7 @@ import {
   readSync,
   renameSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
@@ -158,7 +159,10 @@ async function run(command: readonly string[], log: string, options: BuildOption
       options.signal?.throwIfAborted();
       if (fstatSync(file).size > limit) {
         endedFor ??= "log";
-        ftruncateSync(file, limit);
+        // What was killed may still write for a moment: into the file that is replaced here.
+        copyFileSync(log, `${log}.cut`);
+        truncateSync(`${log}.cut`, limit);
+        renameSync(`${log}.cut`, log);
       }
       return { code, ...(endedFor && { endedFor }) };
     } finally {
