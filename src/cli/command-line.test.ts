@@ -54,6 +54,7 @@ describe("the command line", () => {
     ["system image a --format vdi", /found the format "vdi"\n {2}expected: raw or qcow2/],
     ["system image a --size big", /size/],
     ["system vm a --cores none", /--cores none/],
+    ["test", /meso test needs FILE/],
   ];
   for (const [line, said] of misused) {
     it(`ends with 2 and says what was meant: meso ${line}`, async () => {
@@ -71,6 +72,30 @@ describe("the command line", () => {
       problems.map((problem) => problem.code),
       ["no-such-file"],
     );
+  });
+
+  it("runs stories, tells each outcome, and ends with 1 when one fails", async () => {
+    const file = join(folder, "some.test.ts");
+    const lines = [
+      'import { withMachines } from "mesoforge/testing";',
+      'import { test } from "node:test";',
+      'test("one that passes", () => { if (process.env.MESO_STORE !== "/some/store") throw new Error("which store?"); });',
+      'test("one that fails", async () => withMachines({ web: {} as never }, async () => {}));',
+    ];
+    writeFileSync(file, lines.join("\n"));
+    const { code, stdout } = await meso("test", file, "--json", "--store", "/some/store");
+    assert.equal(code, 1);
+    const { tests } = JSON.parse(stdout) as { tests: { name: string; outcome: string; error?: string }[] };
+    const [passed, failed] = tests;
+    assert.deepEqual([tests.length, passed?.outcome, failed?.outcome], [2, "passed", "failed"]);
+    assert.match(failed?.error ?? "", /web/);
+    const only = await meso("test", file, "--only", "that passes", "--store", "/some/store");
+    assert.equal(only.code, 0);
+    assert.match(only.stdout, /one that passes/);
+    const missing = await meso("test", "nowhere.test.ts");
+    assert.deepEqual([missing.code, missing.stdout], [1, ""]);
+    assert.match(missing.stderr, /nowhere\.test\.ts: no such file\n {2}expected: a test/);
+    assert.match((await meso("test", file, "--at-once", "0")).stderr, /--at-once 0\n {2}expected: a number/);
   });
 
   it("finds services of the catalogue, and proposes near names", async () => {

@@ -130,6 +130,11 @@ export const commandNames: readonly CommandName[] = [
     load: async () => (await import("./commands/system-search.ts")).systemSearch,
   },
   {
+    words: ["test"],
+    summary: "run stories about machines that are booted in QEMU",
+    load: async () => (await import("./commands/test.ts")).test,
+  },
+  {
     words: ["lint"],
     summary: "check a finished system for what fails silently",
     load: async () => (await import("./commands/lint.ts")).lintCommand,
