@@ -4,12 +4,12 @@ import type { Complaint } from "../language/complaint.ts";
 import type { Endpoint } from "../language/endpoint.ts";
 import type { Secret } from "../language/secret.ts";
 import { extend, serviceType } from "../language/service-type.ts";
-import { bin, type Text, text } from "../language/text.ts";
+import { bin, programFile, type Text, text } from "../language/text.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { secretFile, secretFiles } from "../system/essential-credentials.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
 import { checks, commandSucceeds, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
-import { enableUnit, systemdUnits } from "../system/essential-units.ts";
+import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
 import { firewall, openPort } from "./firewall.ts";
 import { state, stateFolder } from "./state.ts";
 
@@ -71,7 +71,13 @@ export const mailRelay = serviceType<MailRelayOptions>({
           ]
         : [],
     ),
-    extend(systemdUnits, () => [enableUnit("postfix.service")]),
+    extend(systemdUnits, () => [
+      enableUnit("postfix.service"),
+      dropIn("postfix.service", "meso", {
+        // Debian's check looks at every file of the package, and fills a second root folder.
+        text: text`[Service]\nExecStartPre=\nExecStartPre=+${queueFolders}\nTimeoutStartSec=5min\n`,
+      }),
+    ]),
     extend(configurationChecks, () => [
       {
         // postconf ends with 0 whatever it reads, and says what it knows nothing of.
@@ -86,6 +92,21 @@ export const mailRelay = serviceType<MailRelayOptions>({
     extend(checks, () => [unitActive("postfix.service"), portAnswers(25), commandSucceeds("postqueue", "-p")]),
   ],
 });
+
+/** As /etc/postfix/postfix-files has them. */
+const queueFolders = programFile(
+  "queue-folders",
+  text`
+    #!/bin/sh
+    set -eu
+    umask 022
+    cd /var/spool/postfix
+    install -d -m 755 pid
+    install -d -o postfix -m 700 active bounce corrupt defer deferred flush hold incoming private saved trace
+    install -d -o postfix -g postdrop -m 730 maildrop
+    install -d -o postfix -g postdrop -m 710 public
+  `,
+);
 
 const passwordFile = "/run/postfix-secrets/passwords";
 

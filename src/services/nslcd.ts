@@ -3,6 +3,7 @@ import { bin, type GeneratedFile, programFile, sbin, type Text, text, textFile }
 import { tmpfiles } from "../system/essential-boot.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { secretFile, secretFiles } from "../system/essential-credentials.ts";
+import { etcFiles, symlink } from "../system/essential-files.ts";
 import { type PamRule, pam } from "../system/essential-login.ts";
 import { nameServiceSwitch } from "../system/essential-names.ts";
 import { checks, commandSucceeds, profile, unitActive } from "../system/essential-profile.ts";
@@ -47,23 +48,21 @@ export const nslcd = serviceType<NslcdOptions>({
         ...(sshKeys ? [secretFile({ ...common, path: hiddenPassword, content: "@PASSWORD@" })] : []),
       ];
     }),
-    extend(systemdUnits, (options) => {
-      const conf = options.bind ? hiddenConf : textFile("nslcd.conf", nslcdConf(options, "running"));
-      return [
-        enableUnit("nslcd.service"),
-        dropIn("nslcd.service", "meso", {
-          text: text`
-            [Service]
-            Type=exec
-            PIDFile=
-            ExecStart=
-            ExecStart=${sbin("nslcd", "nslcd")} --nofork --config ${conf}
-            ExecStop=
-            Restart=on-failure
-          `,
-        }),
-      ];
-    }),
+    extend(etcFiles, (options) => [symlink("/etc/nslcd.conf", confOf(options))]),
+    extend(systemdUnits, (options) => [
+      enableUnit("nslcd.service"),
+      dropIn("nslcd.service", "meso", {
+        text: text`
+          [Service]
+          Type=exec
+          PIDFile=
+          ExecStart=
+          ExecStart=${sbin("nslcd", "nslcd")} --nofork --config ${confOf(options)}
+          ExecStop=
+          Restart=on-failure
+        `,
+      }),
+    ]),
     extend(configurationChecks, (options) => [
       {
         name: "nslcd",
@@ -77,6 +76,11 @@ export const nslcd = serviceType<NslcdOptions>({
     extend(checks, () => [unitActive("nslcd.service"), commandSucceeds("nslcd", "--check")]),
   ],
 });
+
+/** Also where people look for it. */
+function confOf(options: Required<NslcdOptions>): string | GeneratedFile {
+  return options.bind ? hiddenConf : textFile("nslcd.conf", nslcdConf(options, "running"));
+}
 
 const hiddenConf = "/run/nslcd-secrets/nslcd.conf";
 const hiddenPassword = "/run/nslcd-secrets/password";

@@ -124,6 +124,11 @@ function sssdConf(options: Required<SssdOptions>, kind: "running" | "judged"): T
     id_provider = ldap
     auth_provider = ldap
     chpass_provider = ldap
+    sudo_provider = none
+    autofs_provider = none
+    selinux_provider = none
+    hostid_provider = none
+    subdomains_provider = none
     ${allowGroups.length > 0 ? `access_provider = simple\nsimple_allow_groups = ${allowGroups.join(", ")}` : "access_provider = permit"}
     ldap_uri = ${ldapUris(options).join(", ")}
     ldap_search_base = ${base}

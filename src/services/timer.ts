@@ -69,6 +69,8 @@ export const timer = serviceType<TimerOptions>({
           Description=${name}
           Wants=network-online.target
           After=network-online.target
+          # Its times say how often.
+          StartLimitIntervalSec=0
 
           [Service]
           Type=oneshot
