@@ -38,7 +38,8 @@ const chunkBytes = 1 << 18;
 
 function* narPieces(path: string): Generator<Uint8Array> {
   yield narStrings("nix-archive-1");
-  yield* nodePieces(path);
+  // One for all files: thousands of them would wait for the garbage collector.
+  yield* nodePieces(path, new Uint8Array(1 << 20));
 }
 
 /** SHA-256 (hexadecimal) and length in bytes of the archive of `path`. */
@@ -52,7 +53,7 @@ export function narHash(path: string): { readonly sha256: string; readonly size:
   return { sha256: hash.digest("hex"), size };
 }
 
-function* nodePieces(path: string): Generator<Uint8Array> {
+function* nodePieces(path: string, buffer: Uint8Array): Generator<Uint8Array> {
   const status = lstatSync(path);
   if (status.isSymbolicLink()) {
     yield narStrings("(", "type", "symlink", "target", readlinkSync(path, { encoding: "buffer" }), ")");
@@ -60,24 +61,23 @@ function* nodePieces(path: string): Generator<Uint8Array> {
     yield narStrings("(", "type", "directory");
     for (const name of sortedBy(readdirSync(path), (entry) => entry)) {
       yield narStrings("entry", "(", "name", name, "node");
-      yield* nodePieces(join(path, name));
+      yield* nodePieces(join(path, name), buffer);
       yield narStrings(")");
     }
     yield narStrings(")");
   } else if (status.isFile()) {
-    yield* filePieces(path);
+    yield* filePieces(path, buffer);
   } else {
     throw failure("not-archivable", `${path} is neither a file, a directory nor a symbolic link`);
   }
 }
 
-function* filePieces(path: string): Generator<Uint8Array> {
+function* filePieces(path: string, buffer: Uint8Array): Generator<Uint8Array> {
   const file = openSync(path, "r");
   try {
     const { size, mode } = fstatSync(file);
     yield narStrings("(", "type", "regular", ...((mode & 0o100) !== 0 ? ["executable", ""] : []), "contents");
     yield lengthOf(size);
-    const buffer = new Uint8Array(Math.min(size, 1 << 20));
     for (let left = size; left > 0; ) {
       const got = readSync(file, buffer, 0, Math.min(left, buffer.length), null);
       assert(got > 0, `${path} shrank while it was read`);

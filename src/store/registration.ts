@@ -1,16 +1,5 @@
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { canonicalJson } from "../base/canonical.ts";
 import { assert, failure } from "../base/error.ts";
@@ -104,19 +93,20 @@ async function publish(places: Places, fresh: readonly KnownItem[], pending: str
     const lost = references.find((other) => !record(other) && !described.some((one) => one.path === other));
     if (lost !== undefined) throw failure("missing-item", `${path} refers to ${lost}, which is not in the store`);
   }
-  await Promise.all(fresh.map(({ from }) => syncTree(from)));
-  for (const {
-    from,
-    record: { path },
-  } of fresh) {
+  // All at once, so that the disk is waited for once: contents and records, then the renames in their order.
+  const texts = described.map((one) => writeAside(store, canonicalJson(one)));
+  const together = described.length > 1 ? writeAside(store, canonicalJson(described)) : undefined;
+  const asides = together === undefined ? texts : [together, ...texts];
+  await Promise.all([...fresh.map(({ from }) => from), ...asides].map((one) => syncTree(one)));
+  for (const { from, record } of fresh) {
     // What lies there without a record was left by somebody who died between the two renames.
-    removeTree(physicalPath(path));
-    renameSync(from, physicalPath(path));
-    sealItem(physicalPath(path));
+    removeTree(physicalPath(record.path));
+    renameSync(from, physicalPath(record.path));
+    sealItem(physicalPath(record.path));
   }
-  if (described.length > 1) publishFile(store, canonicalJson(described), pending);
-  for (const one of described) publishFile(store, canonicalJson(one), recordFile(one.path));
-  if (described.length > 1) rmSync(pending);
+  if (together !== undefined) renameSync(together, pending);
+  for (const [i, one] of described.entries()) renameSync(texts[i]!, recordFile(one.path));
+  if (together !== undefined) rmSync(pending);
 }
 
 /** Publishes what is left of a registration whose process died after it had decided. Nothing to do is fine. */
@@ -127,8 +117,10 @@ export async function finishRegistration(places: Places, paths: readonly { reado
   const locks = await lockItems(store, paths);
   try {
     for (const one of readPending(pending)) {
-      const isThere = existsSync(places.physicalPath(one.path));
-      if (isThere && !record(one.path)) publishFile(store, canonicalJson(one), recordFile(one.path));
+      if (!existsSync(places.physicalPath(one.path)) || record(one.path)) continue;
+      const aside = writeAside(store, canonicalJson(one));
+      await syncTree(aside);
+      renameSync(aside, recordFile(one.path));
     }
     rmSync(pending, { force: true });
   } finally {
@@ -223,14 +215,8 @@ function inOrderOfNeed(records: readonly ItemRecord[]): readonly ItemRecord[] {
   return [...ordered];
 }
 
-function publishFile(store: Store, text: string, place: string): void {
+function writeAside(store: Store, text: string): string {
   const aside = store.temporaryPath();
-  const file = openSync(aside, "wx");
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(aside, place);
+  writeFileSync(aside, text, { flag: "wx" });
+  return aside;
 }
