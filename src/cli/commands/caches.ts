@@ -28,7 +28,7 @@ export const cachesAdd: Command = {
     key: { type: "string", placeholder: "KEY", multiple: true, description: "public key, NAME:BASE64; again for more" },
     first: { type: "boolean", description: "prefer it to the others" },
   },
-  examples: ["caches add http://cache-1:8090 --key centre-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="],
+  examples: ["caches add http://cache-1:8090 --key centre-1:2OCcaUAgnbJFbEF4IbeeQuJgqfYdFpNMYHVbJhAewQA="],
   details: "A cache that is known already gets these keys, and its place.",
   run: async (context) => {
     const { store } = storeSession(context);
