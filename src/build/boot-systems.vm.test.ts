@@ -129,7 +129,7 @@ async function assertServes({ run, ssh }: BootedSystem): Promise<void> {
   assert.match(await run("getent passwd alice"), /^alice:x:\d+:\d+:Alice:\/home\/alice:\/bin\/bash$/);
   assert.match(await run("id -nG alice"), /^alice adm systemd-journal$/);
   // Keys of the host are made in the machine.
-  assert.equal(await run("stat -c %a /etc/ssh/ssh_host_ed25519_key"), "600");
+  assert.equal(await run("stat -c %a /var/lib/ssh/ssh_host_ed25519_key"), "600");
 }
 
 async function assertPowersOff({ machine }: BootedSystem): Promise<void> {

@@ -1,8 +1,10 @@
+import { MesoError } from "../base/error.ts";
 import { prepareSystems } from "../build/build-systems.ts";
 import type { PreparedSystem } from "../build/prepare.ts";
 import type { BuildSession } from "../build/session.ts";
 import { type DesiredCentre, desiredCentre } from "./desired.ts";
 import type { OpenedCentre } from "./open-centre.ts";
+import { missingStateDisks } from "./state-disks.ts";
 
 /** A centre whose systems are known by hash: all that a plan needs, with nothing fetched or built. */
 export interface PreparedCentre extends OpenedCentre {
@@ -21,5 +23,7 @@ export async function prepareCentre(session: BuildSession, opened: OpenedCentre)
       { systemHash, architecture: manifest.architecture, checks: manifest.checks, secrets: manifest.secrets },
     ]),
   );
+  const missing = missingStateDisks(opened.centre, prepared);
+  if (missing.length > 0) throw new MesoError(missing);
   return { ...opened, prepared, desired: desiredCentre(opened.centre, facts) };
 }

@@ -5,6 +5,10 @@ import { etcFile, etcFiles, symlink } from "../system/essential-files.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits, unit } from "../system/essential-units.ts";
 import { firewall, openPort } from "./firewall.ts";
+import { state, stateFolder } from "./state.ts";
+
+/** Of host keys alone, so that it can lie on another disk than what else is in /etc/ssh. */
+const keyFolder = "/var/lib/ssh";
 
 const rootLogins = ["no", "prohibit-password", "yes"] as const;
 
@@ -43,7 +47,7 @@ export const openssh = serviceType<OpensshOptions, SshdPart>({
     x11Forwarding: "Whether graphical programs may be shown on the client.",
     allowGroups: "Only members of these groups may log in; an empty list means everybody.",
     hostKey:
-      "Where the host's Ed25519 key is. Made at boot when it is missing, never part of an image: put it on a state volume for a machine that is to keep its identity.",
+      "Where the host's Ed25519 key is. Made at boot when it is missing, never part of an image; in its usual place it lasts when the machine has a state disk.",
     extraConfiguration: "Further lines of sshd_config(5); Match blocks go here.",
     parts: "What other services of the system say in it.",
   },
@@ -54,7 +58,7 @@ export const openssh = serviceType<OpensshOptions, SshdPart>({
     passwordAuthentication: false,
     x11Forwarding: false,
     allowGroups: [],
-    hostKey: "/etc/ssh/ssh_host_ed25519_key",
+    hostKey: `${keyFolder}/ssh_host_ed25519_key`,
     extraConfiguration: "",
     parts: [],
   },
@@ -122,6 +126,11 @@ export const openssh = serviceType<OpensshOptions, SshdPart>({
       const config = sshdConfig(options);
       return [{ name: "sshd", program: sbin("openssh-server", "sshd"), arguments: ["-G", "-f", config] }];
     }),
+    extend(state, ({ hostKey }) =>
+      hostKey.startsWith(`${keyFolder}/`)
+        ? [stateFolder(keyFolder, { mode: 0o700, units: ["ssh-host-key.service", "ssh.service"] })]
+        : [],
+    ),
     extend(firewall, ({ port }) => [openPort(port, { service: "SSH" })]),
     extend(checks, ({ port }) => [unitActive("ssh.service"), portAnswers(port)]),
   ],

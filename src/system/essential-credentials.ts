@@ -145,7 +145,7 @@ function arrivalUnit(items: readonly Received<CredentialWish>[]): UnitWish {
     text: text`
       [Unit]
       Description=Arrival of this machine's secrets
-      RequiresMountsFor=/var/lib/meso
+      After=var-lib-meso.mount
 
       [Service]
       Type=oneshot

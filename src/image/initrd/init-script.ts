@@ -27,7 +27,7 @@ fail() {
   $bb setsid $bb cttyhack $bb sh
 }
 
-root= rootfstype=auto rootflags= mode=rw overlay=50% deadline=60 init=/sbin/init debug=
+root= rootfstype=auto rootflags= mode=rw overlay=50% deadline=60 init=/sbin/init state= debug=
 for argument in $($bb cat /proc/cmdline); do
   case "$argument" in
     root=*) root=\${argument#root=} ;;
@@ -38,6 +38,7 @@ for argument in $($bb cat /proc/cmdline); do
     init=*) init=\${argument#init=} ;;
     meso.overlay=*) overlay=\${argument#meso.overlay=} ;;
     meso.rootwait=*) deadline=\${argument#meso.rootwait=} ;;
+    meso.state=*) state=\${argument#meso.state=} ;;
     meso.shell) debug=yes ;;
   esac
 done
@@ -140,6 +141,39 @@ mount_root() {
   fi
 }
 
+# serial DISK: as the hypervisor has given it
+serial() {
+  if [ -r "/sys/block/$1/serial" ]; then
+    $bb cat "/sys/block/$1/serial"
+  else
+    $bb dd if="/sys/block/$1/device/vpd_pg80" bs=1 skip=4 2>/dev/null
+  fi | $bb tr -d '\0 \n'
+}
+
+find_state_disk() {
+  for disk in $($bb ls /sys/block); do
+    [ "$(serial "$disk")" = "$state" ] && return 0
+  done
+  return 1
+}
+
+# A machine with a state disk is who it was: its second MiB tells the machine-id (src/services/state-programs.ts).
+keep_machine_id() {
+  [ -n "$state" ] || return
+  tries=0
+  until find_state_disk; do
+    [ $tries -ge 25 ] && return
+    tries=$((tries + 1))
+    $bb usleep 200000
+  done
+  id=$($bb dd if="/dev/$disk" bs=512 skip=2048 count=1 2>/dev/null | $bb tr -d '\0' |
+    $bb sed -n '1{/^meso-state 1$/!q}; s/^machine-id \([0-9a-f]\{32\}\)$/\1/p')
+  [ -n "$id" ] || return
+  { echo "$id" >/sysroot/etc/machine-id; } 2>/dev/null && return
+  echo "$id" >/run/machine-id
+  $bb mount -o bind /run/machine-id /sysroot/etc/machine-id
+}
+
 while :; do
   if [ -n "$debug" ]; then
     debug=
@@ -171,6 +205,7 @@ while :; do
   break
 done
 
+keep_machine_id
 $bb rm -f /run/insmod
 for place in proc sys dev run; do
   $bb mkdir -p "/sysroot/$place" 2>/dev/null
