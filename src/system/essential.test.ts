@@ -128,6 +128,7 @@ test("findmnt accepts the fstab", { skip: !existsSync("/usr/bin/findmnt") }, () 
       "none /tmp tmpfs mode=1777,nosuid,nodev,size=50% 0",
     ]);
   });
+  assert.ok(manifest.enabledUnits.includes("remote-fs.target"), "nothing else mounts what comes over the network");
   for (const name of ["e2fsprogs", "xfsprogs", "nfs-common"]) {
     assert.ok(
       manifest.packages.some((wish) => wish.name === name),

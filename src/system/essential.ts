@@ -71,6 +71,8 @@ const contributors = [
   essential("file-systems", "What is mounted at boot, and the programs that check and mount it.", [
     from(etcFiles, ({ fileSystems }) => [etcFile("/etc/fstab", fstabText(fileSystems))]),
     from(profile, ({ fileSystems }) => [...new Set(fileSystems.flatMap(({ type }) => packagesOfType[type] ?? []))]),
+    // systemd sorts what comes over the network under this target, and nothing else starts it.
+    from(systemdUnits, ({ fileSystems }) => (fileSystems.some(isRemote) ? [enableUnit("remote-fs.target")] : [])),
   ]),
   essential("time-zone", "The local time zone.", [
     from(etcFiles, ({ timezone }) => [
@@ -170,6 +172,10 @@ const packagesOfType: Partial<Record<FileSystemType, readonly string[]>> = {
   ceph: ["ceph-common"],
   "fuse.ceph": ["ceph-fuse"],
 };
+
+function isRemote({ type, options }: FileSystem): boolean {
+  return ["nfs", "nfs4", "cifs", "ceph", "fuse.ceph"].includes(type) || options.includes("_netdev");
+}
 
 /** fstab(5), sorted by mount point. */
 function fstabText(fileSystems: readonly FileSystem[]): string {
