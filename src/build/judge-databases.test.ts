@@ -12,7 +12,17 @@ import {
   operatingSystem,
   secret,
 } from "../index.ts";
-import { autofs, mariadb, munge, postgresql, slurmCluster, slurmctld, slurmd, slurmNodes } from "../services/index.ts";
+import {
+  autofs,
+  mariadb,
+  munge,
+  podman,
+  postgresql,
+  slurmCluster,
+  slurmctld,
+  slurmd,
+  slurmNodes,
+} from "../services/index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { realiseSystem } from "./compose.ts";
 import { prepareSystem } from "./prepare.ts";
@@ -25,12 +35,13 @@ const { hosts } = inventory({
 
 interface Lines {
   readonly slurm: string;
+  readonly podman: string;
   readonly mariadb: Readonly<Record<string, number>>;
   readonly postgresql: Readonly<Record<string, number>>;
 }
 
-/** mariadbd, postgres, scontrol and automount, each with one more line of its configuration. */
-function judged({ slurm, ...settings }: Lines) {
+/** mariadbd, postgres, scontrol, quadlet and automount, each with one more line of its configuration. */
+function judged({ slurm, podman: line, ...settings }: Lines) {
   const cluster = slurmCluster({
     ...{ name: "waves", controllers: [endpoint("slurmctld", hosts.judged)] },
     nodes: slurmNodes([hosts.judged], { cpus: 1, memory: "1GiB" }),
@@ -47,6 +58,7 @@ function judged({ slurm, ...settings }: Lines) {
       slurmd({ cluster }),
       mariadb({ settings: settings.mariadb }),
       postgresql({ settings: settings.postgresql }),
+      podman({ containers: [{ name: "hello", image: "r.example.org/hello", extraConfiguration: line }] }),
       autofs({ maps: [{ mountPoint: "/homes", entries: [{ key: "*", location: "10.78.0.1:/homes/&" }] }] }),
     ],
   });
@@ -57,23 +69,25 @@ function judged({ slurm, ...settings }: Lines) {
 test("databases, clusters and maps are judged by the programs that read them", async () => {
   const { prepared } = await judged({
     slurm: "SchedulerTimeSlice=60",
+    podman: "ReadOnly=true",
     mariadb: { max_connections: 50 },
     postgresql: { max_connections: 50 },
   });
   assert.deepEqual(prepared.manifest.configurationChecks.map(({ name }) => name).sort(), [
-    ...["automount", "mariadbd", "postgres", "scontrol"],
+    ...["automount", "mariadbd", "postgres", "quadlet", "scontrol"],
   ]);
 });
 
 test("a word that none of them knows is told by each", async () => {
   await assert.rejects(
-    judged({ slurm: "Nonsense=1", mariadb: { Nonsense: 50 }, postgresql: { nonsense: 50 } }),
+    judged({ slurm: "Nonsense=1", podman: "Nonsense=1", mariadb: { Nonsense: 50 }, postgresql: { nonsense: 50 } }),
     (error: unknown) => {
       assert.ok(error instanceof MesoError);
       const told = error.problems.map(({ what }) => what.split("\n")[0]).sort();
       assert.deepEqual(told, [
         "mariadbd refuses the configuration of mariadb:",
         "postgres refuses the configuration of postgresql:",
+        "quadlet refuses the configuration of podman:",
         "scontrol refuses the configuration of slurm:",
       ]);
       const said = error.problems.map(({ what }) => what).join("\n");

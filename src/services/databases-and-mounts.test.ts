@@ -141,3 +141,11 @@ test("roles of PostgreSQL come from where they may, with a password", () => {
   const follows = { server: endpoint("postgresql", hosts.one), name: "two", password: secret("q") };
   wrong({ follows, databases: [{ name: "a" }] }, /those of its primary/);
 });
+
+test("a standby's password reaches libpq's file with whatever characters it has", () => {
+  const follows = { server: endpoint("postgresql", hosts.one), name: "two", password: secret("q") };
+  const program = textOf(manifestOf(postgresql({ follows })), "-postgresql-first-start");
+  const command = /"\$\((sed .*) "\$CREDENTIALS_DIRECTORY/.exec(program)![1]!;
+  const written = execFileSync("sh", ["-c", command], { input: "a:b\\c&d", encoding: "utf8" });
+  assert.equal(written, "a\\:b\\\\c&d");
+});

@@ -6,6 +6,7 @@ export { type AutofsEntry, type AutofsMap, type AutofsOptions, autofs } from "./
 export { type BastionOptions, bastion } from "./bastion.ts";
 export { type Bind9Options, bind9, type SecondaryZone } from "./bind9.ts";
 export { type CaddyLocation, type CaddyOptions, type CaddySite, caddy } from "./caddy.ts";
+export { type CephFolder, type CephImage, type CephMountsOptions, cephMounts } from "./ceph-mounts.ts";
 export { type ChronyOptions, chrony } from "./chrony.ts";
 export { type ConsolesOptions, consoles } from "./consoles.ts";
 export { dbus } from "./dbus.ts";
@@ -39,6 +40,7 @@ export { type NodeExporterOptions, nodeExporter } from "./node-exporter.ts";
 export { type NscdOptions, nscd } from "./nscd.ts";
 export { type NslcdOptions, nslcd } from "./nslcd.ts";
 export { type OpensshOptions, openssh, type SshdPart } from "./openssh.ts";
+export { type PodmanContainer, type PodmanOptions, podman } from "./podman.ts";
 export {
   type PostgresqlAttribute,
   type PostgresqlBackups,
@@ -50,6 +52,7 @@ export {
   postgresql,
 } from "./postgresql.ts";
 export { qemuGuestAgent } from "./qemu-guest-agent.ts";
+export { type QuotaLimit, type QuotasOptions, quotas } from "./quotas.ts";
 export { type RsyslogOptions, type RsyslogTarget, rsyslog } from "./rsyslog.ts";
 export { type LdapProvider, type SlapdOptions, slapd } from "./slapd.ts";
 export { type SlurmOptions, slurm } from "./slurm.ts";
@@ -80,6 +83,7 @@ export {
   withStateVolume,
 } from "./state.ts";
 export { type StaticInterface, staticNetworking } from "./static-networking.ts";
+export { type SwapFile, type SwapOptions, swap } from "./swap.ts";
 export { type TimerOptions, timer } from "./timer.ts";
 export {
   debugTools,

@@ -77,6 +77,10 @@ export const mariadb = serviceType<MariadbOptions>({
       enableUnit("mariadb.service"),
       dropIn("mariadb.service", "meso", {
         text: text`
+          [Unit]
+          # It can only listen on an address that the machine has.
+          ${options.listenAddresses.length > 0 ? "Wants=network-online.target\nAfter=network-online.target" : ""}
+
           [Service]
           ExecStartPre=${firstStart(options)}
           ExecStart=

@@ -1,5 +1,5 @@
 import { text } from "../language/text.ts";
-import { type UnitWish, unit } from "../system/essential-units.ts";
+import { enableUnit, type UnitWish, unit } from "../system/essential-units.ts";
 
 /** Something that comes over the network, and where it appears. */
 export interface NetworkMount {
@@ -36,7 +36,9 @@ export function mountUnits({ what, where, type, options, onDemand, after = [] }:
       WantedBy=remote-fs.target
     `,
   });
-  if (!onDemand) return [mount];
+  // Nothing else starts it on a system that enables what it names.
+  const network = enableUnit("remote-fs.target");
+  if (!onDemand) return [mount, network];
   const automount = unit({
     name: mountUnitName(where, "automount"),
     text: text`
@@ -51,11 +53,11 @@ export function mountUnits({ what, where, type, options, onDemand, after = [] }:
       WantedBy=remote-fs.target
     `,
   });
-  return [mount, automount];
+  return [mount, automount, network];
 }
 
-/** The name that systemd asks for a mount point: systemd.unit(5), "String escaping for inclusion in unit names". */
-export function mountUnitName(path: string, kind: "mount" | "automount"): string {
+/** The name that systemd asks for what is at a path: systemd.unit(5), "String escaping for inclusion in unit names". */
+export function mountUnitName(path: string, kind: "mount" | "automount" | "swap"): string {
   const escaped = [...Buffer.from(path.replace(/^\/+|\/+$/g, ""))].map((byte, index) => {
     const character = String.fromCharCode(byte);
     if (character === "/") return "-";

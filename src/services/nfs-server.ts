@@ -60,7 +60,8 @@ export const nfsServer = serviceType<NfsServerOptions>({
     extend(profile, () => ["nfs-kernel-server"]),
     extend(etcFiles, (options) => [
       etcFile("/etc/exports", options.exports.map(exportLine).join(""), { replacesPackageFile: true }),
-      etcFile("/etc/nfs.conf", nfsConf(options), { replacesPackageFile: true }),
+      // Beside /etc/nfs.conf, which says where the kernel is spoken to.
+      etcFile("/etc/nfs.conf.d/meso.conf", nfsConf(options)),
       ...(options.domain === ""
         ? []
         : [etcFile("/etc/idmapd.conf", `[General]\nDomain = ${options.domain}\n`, { replacesPackageFile: true })]),
@@ -171,10 +172,7 @@ function exportLine({ path, clients }: NfsExport): string {
 const squashes = { root: "root_squash", all: "all_squash", none: "no_root_squash" };
 
 function nfsConf({ threads, version3 }: Required<NfsServerOptions>) {
-  return text`
-    [nfsd]
-    threads = ${threads}
-    vers3 = ${version3 ? "y" : "n"}
+  const helpers = text`
     [mountd]
     port = 20048
     [statd]
@@ -182,6 +180,12 @@ function nfsConf({ threads, version3 }: Required<NfsServerOptions>) {
     [lockd]
     port = 32766
     udp-port = 32766
+  `;
+  return text`
+    [nfsd]
+    threads = ${threads}
+    vers3 = ${version3 ? "y" : "n"}
+    ${version3 ? helpers : ""}
     [nfsdcld]
     storagedir = /var/lib/nfs/nfsdcld
   `;

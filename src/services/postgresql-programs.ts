@@ -41,8 +41,8 @@ export function firstStart({ options, version, data, passwordFile, program }: Cl
       ${
         follows
           ? text`
-              # As .pgpass wants it: a backslash stands for the character after it.
-              (umask 077 && printf '*:*:*:*:%s\\n' "$(sed 's/\\\\/&&/g' "$CREDENTIALS_DIRECTORY/${follows.password.name}")" > ${passwordFile})
+              # As .pgpass wants it: a backslash before each backslash and colon.
+              (umask 077 && printf '*:*:*:*:%s\\n' "$(sed 's/[\\:]/\\\\&/g' "$CREDENTIALS_DIRECTORY/${follows.password.name}")" > ${passwordFile})
             `
           : ""
       }

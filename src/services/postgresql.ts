@@ -200,7 +200,7 @@ function unitsOf(cluster: Cluster): UnitWish[] {
       text: text`
         [Unit]
         Description=PostgreSQL ${cluster.version}
-        After=network.target
+        ${cluster.options.listenAddresses.length > 0 ? "Wants=network-online.target\nAfter=network-online.target" : ""}
         RequiresMountsFor=/var/lib/postgresql
 
         [Service]
