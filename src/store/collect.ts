@@ -2,7 +2,6 @@ import { chmodSync, lstatSync, readdirSync, renameSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../base/error.ts";
-import { isItemName } from "./find-item.ts";
 import type { ItemRecord } from "./item-record.ts";
 import type { Items } from "./items.ts";
 import { collectionLock, readLeases, removeDeadLeases, sweepLock } from "./leases.ts";
@@ -10,6 +9,7 @@ import { extendLive, type MarkedItems, type MarkOptions, markItems } from "./mar
 import { removeTree } from "./remove-tree.ts";
 import { removeGoneRoots } from "./roots.ts";
 import type { Store } from "./store.ts";
+import { isItemName } from "./store-path.ts";
 import { removeStoreFile, type StoreFile, type StoreFiles, storeFiles, useMargin } from "./unused-files.ts";
 
 export interface CollectionOptions extends MarkOptions {
@@ -91,7 +91,7 @@ export async function collect(store: Store, items: Items, options: CollectionOpt
 }
 
 /** So many items are taken at once: others wait for that, some milliseconds. */
-const batchSize = 32;
+const batchSize = 64;
 
 async function sweepItems(
   store: Store,

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { failure } from "../base/error.ts";
-import { isItemName } from "./find-item.ts";
 import type { ItemRecord } from "./item-record.ts";
 import type { Items } from "./items.ts";
 import { narStream, narStrings } from "./nar.ts";
@@ -9,6 +8,7 @@ import { type ByteReader, byteReader } from "./read-nar.ts";
 import { removeTree } from "./remove-tree.ts";
 import { restoreNarWithin } from "./restore-nar.ts";
 import type { Store } from "./store.ts";
+import { isItemName } from "./store-path.ts";
 
 /**
  * Items one after the other as `nix-store --export` writes them and `--import` reads them (Dolstra 2006, section 5.3;

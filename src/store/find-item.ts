@@ -1,9 +1,10 @@
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { failure } from "../base/error.ts";
 import type { ItemRecord } from "./item-record.ts";
 import type { Items } from "./items.ts";
 import type { Store } from "./store.ts";
+import { isItemName } from "./store-path.ts";
 
 /**
  * The valid item that a person means: by its path, its place in this store, a link to either, a path inside it, or its
@@ -39,9 +40,4 @@ function itemNameOf(store: Store, items: Items, said: string, folder: string): s
     else return undefined;
   }
   return undefined;
-}
-
-/** Whether a text has the form of an item's base name. */
-export function isItemName(name: string): boolean {
-  return name === basename(name) && /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}$/.test(name);
 }

@@ -14,7 +14,7 @@ import {
   registerKnownItem,
 } from "./registration.ts";
 import type { Store } from "./store.ts";
-import { logicalStore, sourcePath, textPath } from "./store-path.ts";
+import { isItemName, logicalStore, sourcePath, textPath } from "./store-path.ts";
 
 /**
  * The items of a store: files and trees that are named by how they are made, never change, and say which others they
@@ -63,7 +63,7 @@ export function openItems(store: Store, prefix = logicalStore): Items {
 
   const baseName = (path: string): string => {
     const name = path.slice(prefix.length + 1);
-    if (path.startsWith(`${prefix}/`) && /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}$/.test(name)) return name;
+    if (path.startsWith(`${prefix}/`) && isItemName(name)) return name;
     throw failure("bad-store-path", `${JSON.stringify(path)} is no path of an item`, {
       expected: `${prefix}/, 32 characters of base-32, a hyphen and a name`,
     });

@@ -86,6 +86,20 @@ function renew(path: string): void {
   }
 }
 
+/** Whether an owner's tag is that of a process that renews its lease: also one in another container, or long at work. */
+export function hasLease(directory: string): (owner: string) => boolean {
+  let owners: Set<string> | undefined;
+  return (owner) => {
+    const folder = join(directory, "leases");
+    owners ??= new Set(
+      readdirSync(folder)
+        .filter((name) => !isLeftBehind(folder, name))
+        .map((name) => name.split(".")[0]!),
+    );
+    return owners.has(owner);
+  };
+}
+
 /** Removes the leases of processes that are gone, unless a collection runs that may need to see them. */
 export function sweepLeases(directory: string): void {
   const folder = join(directory, "leases");

@@ -26,14 +26,20 @@ export function ownerIsGone(owner: string, ageMilliseconds: number): boolean {
 /**
  * Removes what processes that are gone left in `folder` under names `<prefix><owner's tag>.<anything>`; whatever else
  * is there is not touched. Costs one directory listing when there is nothing.
+ *
+ * @param isKnownAlive whether something else tells that an owner lives, who may be in another container.
  */
-export function sweepAbandoned(folder: string, prefix = ""): void {
+export function sweepAbandoned(
+  folder: string,
+  prefix = "",
+  isKnownAlive: (owner: string) => boolean = () => false,
+): void {
   for (const name of readdirSync(folder)) {
     const owner = name.startsWith(prefix) && taggedName.exec(name.slice(prefix.length))?.[1];
     if (!owner) continue;
     const path = join(folder, name);
     const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-    if (ownerIsGone(owner, age)) removeTree(path);
+    if (ownerIsGone(owner, age) && !isKnownAlive(owner)) removeTree(path);
   }
 }
 

@@ -4,9 +4,9 @@ import { pipeline } from "node:stream/promises";
 import { failure } from "../base/error.ts";
 import { inOrderOfNeed } from "./copy-items.ts";
 import { exportItems, importItems } from "./export-items.ts";
-import { isItemName } from "./find-item.ts";
 import type { Items } from "./items.ts";
 import type { Store } from "./store.ts";
+import { isItemName } from "./store-path.ts";
 
 /** A store on another host, reached by logging in there and running `meso`. */
 export interface RemoteStore {

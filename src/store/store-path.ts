@@ -59,6 +59,11 @@ export function storePath(type: string, inner: string, name: string, store = log
   return `${store}/${toBase32(folded(digest))}-${name}`;
 }
 
+/** Whether a text has the form of an item's base name: 32 characters of base-32, a hyphen, a name. */
+export function isItemName(text: string): boolean {
+  return /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}$/.test(text);
+}
+
 /** XOR of the bytes into a shorter digest: what Nix calls compression. */
 function folded(digest: Uint8Array): Uint8Array {
   const short = new Uint8Array(20);

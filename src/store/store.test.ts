@@ -126,14 +126,17 @@ test("opening sweeps what dead processes left, and nothing else", () => {
   const theirs = join(store.directory, "tmp", `${deadProcess()}.0`);
   const unknown = join(store.directory, "tmp", "00000000-1-1-1.0");
   const strange = join(store.directory, "tmp", "notes-1-2-3.txt");
-  const paths = [ours, theirs, unknown, strange];
+  // Of another container, at work for long: it renews its lease.
+  const working = join(store.directory, "tmp", "00000000-1-1-2.0");
+  writeFileSync(join(store.directory, "leases", "00000000-1-1-2.0"), "since 1\n");
+  const paths = [ours, theirs, unknown, strange, working];
   for (const path of paths) mkdirSync(join(path, "inside"), { recursive: true });
   for (const path of paths) utimesSync(path, 1, 1);
   utimesSync(unknown, new Date(), new Date());
   openStore(store.directory);
   assert.deepEqual(
     paths.map((path) => existsSync(path)),
-    [true, false, true, true],
+    [true, false, true, true, true],
   );
 });
 

@@ -2,7 +2,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { failure } from "../base/error.ts";
 import { type Cache, createCache } from "./cache.ts";
-import { sweepLeases, takeLease } from "./leases.ts";
+import { hasLease, sweepLeases, takeLease } from "./leases.ts";
 import { isHeld, type Lock, type LockOptions, lock, sweepLocks, tryLock } from "./lock.ts";
 import { ownerTag, sweepAbandoned } from "./owner.ts";
 import { memoryFolder } from "./scratch.ts";
@@ -51,7 +51,7 @@ export function openStore(directory: string): Store {
   const inside = (...names: string[]) => join(directory, ...names);
   try {
     for (const folder of folders) mkdirSync(inside(folder), { recursive: true });
-    sweepAbandoned(inside("tmp"));
+    sweepAbandoned(inside("tmp"), "", hasLease(directory));
     sweepLocks(inside("locks"));
     sweepLeases(directory);
   } catch (error) {

@@ -44,9 +44,10 @@ export interface StoreFiles {
  * @param live base names of items; logs of their derivations stay.
  */
 export function storeFiles(store: Store, before: number, live: ReadonlySet<string>): StoreFiles {
+  const lists = new Map<string, ReadonlySet<string>>();
   const locks = readRoots(store)
     .filter(({ kind, isGone }) => kind === "lock" && !isGone)
-    .map(({ name }) => ({ name, holds: heldBy(store, name) }));
+    .map(({ name }) => ({ name, holds: heldBy(store, name, lists) }));
   const locked = new Map<string, StoreFile[]>(locks.map(({ name }) => [name, []]));
   const unused: StoreFile[] = [];
   const used: StoreFile[] = [];
@@ -141,29 +142,34 @@ function list(folder: string): string[] {
  * Whether a lock holds a file. Locks name indices by their SHA-256, and indices archives, as `SHA256: …` lines of stanzas
  * (Debian repository format, "Packages" Indices): nothing else of either needs to be understood here.
  */
-function heldBy(store: Store, lockFile: string): (file: StoreFile) => boolean {
+function heldBy(store: Store, lockFile: string, lists: Map<string, ReadonlySet<string>>): (file: StoreFile) => boolean {
   const pinned = new Set(readText(lockFile).match(/\b[0-9a-f]{64}\b/g));
-  const listed = new Set<string>();
-  for (const id of pinned) listArchives(join(store.indicesDirectory, `${id}.txt`), listed);
+  for (const id of pinned) {
+    // Many locks pin the same indices.
+    if (!lists.has(id)) lists.set(id, listedArchives(join(store.indicesDirectory, `${id}.txt`)));
+  }
+  const isListed = (archive: string): boolean => [...pinned].some((id) => lists.get(id)!.has(archive));
   return ({ kind, path }) => {
     const [id] = basename(path).split(".") as [string];
     if (kind === "index") return pinned.has(id);
-    if (kind === "segment") return listed.has(id);
-    return kind === "archive" && listed.has(id) && !store.hasSegment(id);
+    if (kind === "segment") return isListed(id);
+    return kind === "archive" && isListed(id) && !store.hasSegment(id);
   };
 }
 
-function listArchives(file: string, listed: Set<string>): void {
+function listedArchives(file: string): ReadonlySet<string> {
+  const listed = new Set<string>();
   let text: Buffer;
   try {
     text = readFileSync(file);
   } catch {
-    return;
+    return listed;
   }
   const field = "\nSHA256: ";
   for (let at = text.indexOf(field); at >= 0; at = text.indexOf(field, at + field.length)) {
     listed.add(text.toString("latin1", at + field.length, at + field.length + 64));
   }
+  return listed;
 }
 
 function readText(file: string): string {
