@@ -4,6 +4,7 @@ import { extend, serviceType } from "../language/service-type.ts";
 import { type GeneratedFile, sbin, text, textFile } from "../language/text.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { secretFile, secretFiles } from "../system/essential-credentials.ts";
+import { etcFiles, symlink } from "../system/essential-files.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
 import { firewall, openPort } from "./firewall.ts";
@@ -60,6 +61,9 @@ export const zabbixAgent = serviceType<ZabbixAgentOptions>({
           ]
         : [],
     ),
+    extend(etcFiles, (options, { hostName }) => [
+      symlink("/etc/zabbix/zabbix_agentd.conf", agentConf(options, hostName)),
+    ]),
     extend(systemdUnits, (options, { hostName }) => [
       enableUnit("zabbix-agent.service"),
       dropIn("zabbix-agent.service", "meso", {
@@ -74,13 +78,13 @@ export const zabbixAgent = serviceType<ZabbixAgentOptions>({
         `,
       }),
     ]),
-    extend(configurationChecks, (options, { hostName }) => [
-      {
-        name: "zabbix_agentd",
-        program: sbin("zabbix-agent", "zabbix_agentd"),
-        arguments: ["--test-config", "--config", agentConf({ ...options, key: undefined }, hostName)],
-      },
-    ]),
+    extend(configurationChecks, (options, { hostName, channel }) => {
+      // Only since Zabbix 7.0 a configuration can be looked at.
+      if (channel.suite === "bookworm") return [];
+      const conf = agentConf({ ...options, key: undefined }, hostName);
+      const program = sbin("zabbix-agent", "zabbix_agentd");
+      return [{ name: "zabbix_agentd", program, arguments: ["--test-config", "--config", conf] }];
+    }),
     extend(firewall, ({ port, servers }) => [
       openPort(port, { from: servers.map(({ address }) => address), service: "Zabbix agent" }),
     ]),

@@ -14,9 +14,11 @@ import {
 } from "../language/text.ts";
 import { configurationChecks } from "../system/essential-configuration.ts";
 import { credentials, secretFile, secretFiles } from "../system/essential-credentials.ts";
+import { etcFiles, symlink } from "../system/essential-files.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits, unit } from "../system/essential-units.ts";
 import { firewall, openPort } from "./firewall.ts";
+import { mariadbDeclaredUnit } from "./mariadb.ts";
 
 /**
  * Where hosts, items and their values are. Without a server it is one on the machine itself, which knows the user
@@ -41,7 +43,6 @@ export interface ZabbixServerOptions {
   readonly administratorPassword: Secret;
   readonly port?: number;
   readonly clients?: readonly string[];
-  readonly after?: readonly string[];
   readonly cacheSize?: string;
   readonly settings?: Readonly<Record<string, string | number>>;
 }
@@ -55,11 +56,10 @@ export const zabbixServer = serviceType<ZabbixServerOptions>({
     administratorPassword: "First password of the account Admin of the front end; a secret.",
     port: "TCP port to listen on.",
     clients: "Networks whose agents and proxies may come; an empty list means all.",
-    after: "Units that the server waits for, since they make its database: mariadb-declared.service.",
     cacheSize: "Memory for hosts and items: 32M; more for thousands of machines.",
     settings: "Further settings of zabbix_server.conf: { StartPollers: 20 }.",
   },
-  defaults: { port: 10051, clients: [], after: [], cacheSize: "32M", settings: {} },
+  defaults: { port: 10051, clients: [], cacheSize: "32M", settings: {} },
   validate: mistakes,
   extensions: [
     extend(profile, ({ database: { kind } }) =>
@@ -80,6 +80,8 @@ export const zabbixServer = serviceType<ZabbixServerOptions>({
           ]
         : [],
     ),
+    // Where zabbix_server -R, by which people steer it, looks for it.
+    extend(etcFiles, (options) => [symlink("/etc/zabbix/zabbix_server.conf", serverConf(options, "running"))]),
     extend(systemdUnits, (options) => [
       enableUnit("zabbix-server.service"),
       dropIn("zabbix-server.service", "meso", {
@@ -101,9 +103,8 @@ export const zabbixServer = serviceType<ZabbixServerOptions>({
         text: text`
           [Unit]
           Description=Tables of the Zabbix server
-          Wants=network-online.target
-          After=network-online.target ${options.after.join(" ")}
-          ${options.after.length > 0 ? `Requires=${options.after.join(" ")}` : ""}
+          Wants=${before(options)}
+          After=${before(options)}
 
           [Service]
           Type=oneshot
@@ -117,13 +118,12 @@ export const zabbixServer = serviceType<ZabbixServerOptions>({
         `,
       }),
     ]),
-    extend(configurationChecks, (options) => [
-      {
-        name: "zabbix_server",
-        program: program(options),
-        arguments: ["--test-config", "--config", serverConf(options, "judged")],
-      },
-    ]),
+    extend(configurationChecks, (options, { channel }) => {
+      // Only since Zabbix 7.0 a configuration can be looked at.
+      if (channel.suite === "bookworm") return [];
+      const conf = serverConf(options, "judged");
+      return [{ name: "zabbix_server", program: program(options), arguments: ["--test-config", "--config", conf] }];
+    }),
     extend(firewall, ({ port, clients }) => [openPort(port, { from: clients, service: "Zabbix server" })]),
     extend(checks, ({ port }) => [unitActive("zabbix-server.service"), portAnswers(port)]),
   ],
@@ -177,6 +177,12 @@ function serverConf(options: Required<ZabbixServerOptions>, kind: "running" | "j
         .map((key) => `${key}=${settings[key]}`)}
     `,
   );
+}
+
+/** The network, or the database of the machine itself. */
+function before({ database: { kind, server } }: Required<ZabbixServerOptions>): string {
+  if (server) return "network-online.target";
+  return kind === "mariadb" ? mariadbDeclaredUnit : "postgresql-declared.service";
 }
 
 /** Makes tables where there are none. What was cut short is begun anew. */

@@ -47,6 +47,7 @@ export const apacheRecipes: readonly Recipe[] = [
       "29035a0c547034c57a22a2a4ff4fb5616b7eda26ffcd5ba50b0eb896b1567c28",
       "2859ec5032e812f78f9b11d5b52f07dc3e317d5b2fe30474b5e55a5499e7a011",
       "48e408d947ddc9982e1b823e86b20303654b25013534952728192377df4bf92d",
+      "abf8d60e4171b7dd683af1224221af24507a9925a88c452d509095c44fc5c4c5",
     ],
     why: "puts settings of extensions in place and enables each for every way of running PHP that is installed, by links; FPM is left out of Apache as the script leaves it",
     gives: enabledInPhp,
