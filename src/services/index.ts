@@ -74,14 +74,7 @@ export { type SlurmDatabase, type SlurmdbdOptions, type SlurmRecords, slurmdbd }
 export { type SlurmrestdOptions, slurmrestd } from "./slurmrestd.ts";
 export { type SquidOptions, squid } from "./squid.ts";
 export { type SssdOptions, sssd } from "./sssd.ts";
-export {
-  type StateFolder,
-  type StateOptions,
-  type StateVolume,
-  state,
-  stateFolder,
-  withStateVolume,
-} from "./state.ts";
+export { type StateFolder, type StateOptions, type StateVolume, state, stateFolder, withStateVolume } from "./state.ts";
 export { type StaticInterface, staticNetworking } from "./static-networking.ts";
 export { type SwapFile, type SwapOptions, swap } from "./swap.ts";
 export { type TimerOptions, timer } from "./timer.ts";
