@@ -220,6 +220,11 @@ export const commandNames: readonly CommandName[] = [
     load: async () => (await import("./commands/challenge.ts")).challenge,
   },
   {
+    words: ["store", "realise"],
+    summary: "fetch or build what derivations say",
+    load: async () => (await import("./commands/store-realise.ts")).storeRealise,
+  },
+  {
     words: ["store", "verify"],
     summary: "look whether items are what was registered",
     load: async () => (await import("./commands/store.ts")).storeVerify,

@@ -7,7 +7,9 @@ import { tmpdir, userInfo } from "node:os";
 import { basename, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { addTools, scripts } from "../store/build-place.testing.ts";
 import { openItems } from "../store/items.ts";
+import { readDerivation } from "../store/realise.ts";
 import { removeTree } from "../store/remove-tree.ts";
 import { openStore } from "../store/store.ts";
 import { projectFolder, runMeso, startMeso } from "../test-support/meso-process.ts";
@@ -89,6 +91,44 @@ describe("the store's commands", () => {
       process.kill(-server.child.pid!, "SIGTERM");
     }
     assert.equal((await server.ended).code, 0);
+  });
+
+  it("fetch what a cache has, build what none has, and say so before", async () => {
+    const script = scripts(items, await addTools(items, folder));
+    const library = await script("library", "echo library > $out");
+    const [libraryOut] = [...readDerivation(items, library).outputs.values()].map(({ path }) => path);
+    const program = await script("program", `read line < ${libraryOut}; echo $line for ${libraryOut} > $out`, {
+      inputDerivations: new Map([[library, ["out"]]]),
+    });
+    const [programOut] = [...readDerivation(items, program).outputs.values()].map(({ path }) => path);
+    store.release();
+    const [derivations, built] = [join(folder, "derivations"), join(folder, "built")];
+    const key = readFileSync(join(folder, "cache.key"), "utf8");
+    assert.equal(await meso(here, "store", "realise", program, "--root", "program"), programOut);
+    assert.equal(readFileSync(join(folder, "program"), "utf8"), `library for ${libraryOut}\n`);
+    await meso(here, "copy", program, "--to", derivations);
+    await meso(here, "copy", libraryOut!, "--to", built, "--key", "cache.key");
+    const publicKey = `here-1:${Buffer.from(key.trim().split(":")[1]!, "base64").subarray(32).toString("base64")}`;
+    const client = join(folder, "client");
+    await meso(client, "copy", program, "--from", derivations, "--no-signatures");
+    const caches = ["--cache", built, "--trusted-key", publicKey];
+    const realise = (...words: string[]) => meso(client, "store", "realise", program, ...words);
+    assert.equal(await realise("--dry-run"), `build ${library}\nbuild ${program}`);
+    assert.match(await realise("--dry-run", ...caches), new RegExp(`^fetch ${libraryOut} \\(.*\\)\nbuild ${program}$`));
+    const { built: reports } = JSON.parse(await realise("--json", "--check", ...caches)) as {
+      built: { derivation: string }[];
+    };
+    assert.deepEqual(
+      reports.map(({ derivation }) => derivation),
+      [program],
+    );
+    assert.equal(await realise("--dry-run"), "everything is there");
+    const other = join(folder, "without");
+    await meso(other, "copy", program, "--from", derivations, "--no-signatures");
+    // A cache whose key is not trusted is passed over: everything is built, to the same.
+    await meso(other, "store", "realise", program, "--cache", built);
+    assert.match(await meso(other, "challenge", libraryOut!, "--cache", built), /^1 the same/);
+    assert.match(await fails(client, "store", "realise", libraryOut!), /is no derivation/);
   });
 
   it("copy to and from another host over ssh, what is missing there only", async () => {

@@ -1,0 +1,73 @@
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { failure } from "../base/error.ts";
+import { formatBytes } from "../base/progress.ts";
+import type { Builtins } from "../store/builtin.ts";
+import { planRealise, type RealisePlan } from "../store/plan-realise.ts";
+import { type BuildReport, realise } from "../store/realise.ts";
+import { createSubstituter, type Substituter } from "../store/substitute.ts";
+import { cacheOptions, chosenCaches } from "./cache-options.ts";
+import type { CommandContext } from "./command.ts";
+import type { StoreSession } from "./store-session.ts";
+
+/** Options of the commands that make what derivations say. */
+export const makeOptions = {
+  ...cacheOptions,
+  "no-caches": { type: "boolean", description: "build here what caches may have" },
+  jobs: { type: "string", short: "j", placeholder: "NUMBER", description: "builds at once (default: one a processor)" },
+  "keep-failed": { type: "boolean", description: "keep the folders of a build that fails, and a way to enter them" },
+} as const;
+
+/** Fetches or builds the outputs of derivations, telling what it does; `makeOptions` are those of the command. */
+export async function makeDerivations(
+  context: CommandContext,
+  session: StoreSession,
+  derivations: readonly string[],
+  builtins?: Builtins,
+): Promise<readonly BuildReport[]> {
+  const { store, items } = session;
+  const { signal, report, options } = context;
+  const jobs = parseJobs(options.jobs);
+  const substituter = substituterOf(context, session);
+  return realise(store, items, derivations, {
+    parallel: jobs,
+    signal,
+    keepFailed: options["keep-failed"] === true,
+    onWait: (text) => report({ stage: "build", text }),
+    onBuild: (path) => report({ stage: "build", text: nameOf(path) }),
+    ...(substituter && { substitute: substituter.substitute }),
+    ...(builtins && { builtins }),
+  });
+}
+
+/** What `makeDerivations` would do. */
+export function planDerivations(
+  context: CommandContext,
+  session: StoreSession,
+  derivations: readonly string[],
+): Promise<RealisePlan> {
+  const substituter = substituterOf(context, session);
+  return planRealise(session.items, derivations, substituter ? substituter.wouldFetch : async () => []);
+}
+
+function substituterOf(context: CommandContext, { store, items }: StoreSession): Substituter | undefined {
+  const { report, signal, options } = context;
+  const caches = options["no-caches"] === true ? [] : chosenCaches(context, store);
+  if (caches.length === 0) return undefined;
+  return createSubstituter(store, items, caches, {
+    signal,
+    onTrouble: ({ message }) => report({ stage: "fetch", text: message.split("\n")[0]!, seconds: 0 }),
+    onFetched: ({ storePath, narSize }, { name }) =>
+      report({ stage: "fetch", text: `${nameOf(storePath)}, ${formatBytes(narSize)}, from ${name}`, seconds: 0 }),
+  });
+}
+
+function nameOf(path: string): string {
+  return basename(path).slice(33);
+}
+
+function parseJobs(said: CommandContext["options"][string]): number {
+  if (typeof said !== "string") return availableParallelism();
+  if (/^[1-9]\d{0,3}$/.test(said)) return Number(said);
+  throw failure("usage", `found ${JSON.stringify(said)} for --jobs`, { expected: "a number of builds" });
+}
