@@ -94,7 +94,9 @@ export const zabbixAgent = serviceType<ZabbixAgentOptions>({
 
 const keyFile = "/run/zabbix-secrets/agent.psk";
 
-function agentConf(options: Required<ZabbixAgentOptions>, hostName: string): GeneratedFile {
+type AgentSettings = Omit<Required<ZabbixAgentOptions>, "key"> & Pick<ZabbixAgentOptions, "key">;
+
+function agentConf(options: AgentSettings, hostName: string): GeneratedFile {
   const { servers, name = hostName, port, metadata, key, items, extraConfiguration } = options;
   return textFile(
     "zabbix_agentd.conf",
