@@ -22,7 +22,7 @@ export async function loadProgram(path: string): Promise<LoadedProgram> {
   const file = resolve(path);
   if (!existsSync(file) || !statSync(file).isFile()) {
     throw failure("no-such-file", `${path}: no such file`, {
-      expected: "a TypeScript file whose default export is an operating system",
+      expected: "a TypeScript file whose default export is an operating system, or a centre",
       hint: "examples/mini-1.ts is the smallest one",
     });
   }

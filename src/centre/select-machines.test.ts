@@ -30,4 +30,5 @@ test("a word that selects nothing is told with what is near", () => {
   assert.throws(() => selectMachines(centre, ["@worker"]), /did you mean @workers/);
   assert.throws(() => selectMachine(centre, "slurm/*"), { code: "usage" });
   assert.equal(selectMachine(centre, "gate"), "gate");
+  assert.throws(() => selectMachines(centre, ["site.ts"]), /--centre site\.ts/);
 });

@@ -42,7 +42,11 @@ function fits(pattern: string, path: string): boolean {
 
 function selectsNothing(word: string, paths: readonly string[], machines: Centre["machines"]) {
   if (!word.startsWith("@"))
-    return failure("no-such-machine", `the centre has no machine ${word}`, nearestHint(word, paths));
+    return failure(
+      "no-such-machine",
+      `the centre has no machine ${word}`,
+      word.endsWith(".ts") ? { hint: `a centre's program is named with --centre ${word}` } : nearestHint(word, paths),
+    );
   const groups = [
     ...new Set(Object.values(machines).flatMap(({ group }) => (group === undefined ? [] : [`@${group}`]))),
   ];

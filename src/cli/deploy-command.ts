@@ -128,7 +128,12 @@ export async function carryOut(context: CommandContext, work: CentreWork, plan: 
     report: eventReporter(context.report),
     signal: context.signal,
   });
-  const outcome = await executePlan(plan, hands);
+  const explain = (): void => {
+    // A change that has begun is not left half done: that may take as long as a machine takes to boot.
+    context.report({ stage: "stop", text: "what has begun is ended, nothing else is begun", seconds: 0 });
+  };
+  context.signal.addEventListener("abort", explain, { once: true });
+  const outcome = await executePlan(plan, hands).finally(() => context.signal.removeEventListener("abort", explain));
   printOutcome(context, plan, outcome);
   if (context.signal.aborted) return exitCodes.interrupted;
   return deployExitCodes[outcome.result];
