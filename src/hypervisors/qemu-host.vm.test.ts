@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -82,8 +82,13 @@ describe("machines as processes of this host", { timeout: 120_000 }, () => {
       code: "invalid-setting",
     });
     await assert.rejects(driver.attach(id, "sata6", empty("d", "raw"), version), { code: "invalid-setting" });
+    await driver.giveCredentials!(id, new Map([["munge-key", "the value"]]));
     await startElsewhere(driver.title, directory, id.name);
     assert.equal((await driver.inspect(id))!.power, "on");
+    const kept = join(inside, "credentials/munge-key");
+    assert.deepEqual([readFileSync(kept, "utf8"), statSync(kept).mode & 0o777], ["the value", 0o600]);
+    const told = readFileSync(`/proc/${findProcess(inside)!.pid}/cmdline`, "utf8");
+    assert.ok(told.includes(`name=opt/io.systemd.credentials/munge-key,file=${kept}`) && !told.includes("the value"));
     const words = readFileSync(`/proc/${findProcess(inside)!.pid}/cmdline`, "utf8").split("\0");
     assert.equal(words.filter((word) => word.includes('"bootindex":0')).length, 1, "it starts from one disk");
     const blocks = (await withMonitor(inside, 5, (monitor) => monitor.execute("query-block"))) as {

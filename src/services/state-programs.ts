@@ -134,6 +134,8 @@ case "$facts" in
 esac
 [ "$type" != ext4 ] || e2fsck -p "/dev/$volume" || [ $? -lt 4 ] ||
   refuse "the volume $name of the state disk $serial needs e2fsck by hand: what needs it does not start"
+mkdir -p /run/meso/state
+ln -sfn "/dev/$volume" "/run/meso/state/$name"
 `.replaceAll("\\${", "${"),
 );
 

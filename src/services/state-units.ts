@@ -73,6 +73,10 @@ function preparing(disk: string, volume: Volume, previous: Volume | undefined): 
   });
 }
 
+/**
+ * By a link outside /dev: for a device, systemd would wait a minute and a half from the start of the boot on, which is
+ * too short for the check of a large file system, and too long when there is none.
+ */
 function mounting(disk: string, volume: Volume): UnitWish {
   return unit({
     name: mountUnit(volume.place),
@@ -83,7 +87,7 @@ function mounting(disk: string, volume: Volume): UnitWish {
       After=${prepared(volume)}
 
       [Mount]
-      What=/dev/meso-${disk}/${volume.name}
+      What=/run/meso/state/${volume.name}
       Where=${volume.place}
       Type=${volume.type}
 

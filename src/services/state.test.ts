@@ -67,7 +67,7 @@ test("a further volume has its own place, and the folders below it lie there", (
   const manifest = lowerSystem(pipe(withServices(keeping(database)), withStateVolume({ disk: "big", volumes })));
   assert.match(unitText(manifest, "meso-state-data.service"), / big data 107374182400 xfs$/m);
   assert.match(unitText(manifest, "meso-state-data.service"), /^After=.* meso-state-state\.service$/m);
-  assert.match(unitText(manifest, "var-lib-my\\x2ddb.mount"), /^What=\/dev\/meso-big\/data$/m);
+  assert.match(unitText(manifest, "var-lib-my\\x2ddb.mount"), /^What=\/run\/meso\/state\/data$/m);
   assert.ok(manifest.packages.some(({ name }) => name === "xfsprogs"));
 });
 
@@ -132,6 +132,7 @@ function prepare(
     .replaceAll("/sys/block/", `${folder}/block/`)
     .replace("disk=/dev/$(basename", `disk=${folder}/$(basename`)
     .replaceAll("/etc/machine-id", `${folder}/machine-id`)
+    .replaceAll("/run/meso", `${folder}/run`)
     .replaceAll("/dev/console", `${folder}/console`)
     .replaceAll("sleep 1", "sleep 0.01");
   execFileSync("ln", ["-s", disk, join(folder, "fake")]);

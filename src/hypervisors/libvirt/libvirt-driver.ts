@@ -8,6 +8,7 @@ import type { HypervisorDriver, MachineId, MachineSpec } from "../hypervisor.ts"
 import { attachDisk } from "./attach-disk.ts";
 import { checkLibvirt } from "./check-libvirt.ts";
 import { checkedName, readDomain, readDomains } from "./domain.ts";
+import { giveCredentials, keepsCredentials, removeCredentials } from "./domain-credentials.ts";
 import { type DomainType, libvirtArchitecture, newDomain, updatedDomain } from "./domain-definition.ts";
 import { volumeName } from "./domain-disks.ts";
 import { libvirtAgent } from "./libvirt-agent.ts";
@@ -36,6 +37,10 @@ export function libvirtDriver({ uri, cephSecret, domainType }: LibvirtOptions): 
     list: async () => (await readDomains(connection)).map(({ state }) => state),
     inspect: async (id) => (await readDomain(connection, id.name))?.state,
     define: (spec) => alone(spec.id, () => define(connection, spec, domainType)),
+    ...(keepsCredentials(uri) && {
+      giveCredentials: (id, credentials, options) =>
+        alone(id, () => giveCredentials(connection, id, credentials, options)),
+    }),
     powerOn: (id, deadlineSeconds) => powerOn(connection, id, deadlineSeconds),
     powerOff: (id, options) => powerOff(connection, id, agent(id), options),
     attach: (id, slot, disk, expected, options = {}) =>
@@ -101,6 +106,7 @@ async function remove(connection: Virsh, id: MachineId): Promise<void> {
   if (!domain.isGone) {
     throw failure("busy-retry", `${id.name} is ${domain.stateWords}`, { hint: "power it off first" });
   }
+  await removeCredentials(connection, id, domain.root);
   // Never with a flag that names storage: whatever disks hold is the pool's.
   const flags = ["--nvram", "--managed-save", "--snapshots-metadata", "--checkpoints-metadata"];
   await connection.run(["undefine", id.name, ...flags], { changes: true });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -125,6 +125,49 @@ describe("libvirt, in detail", { timeout: 240_000 }, () => {
     assert.equal((await state("detail")).version, version);
     await driver.remove(id);
     assert.ok(["root-1", "root-2", "data", "more"].every((name) => existsSync(join(folder, name))));
+  });
+
+  test("credentials lie in files of libvirt's, are on no command line, and go with the machine", async () => {
+    const id = { name: "secretive" };
+    await driver.define(spec("secretive"));
+    await redefined("secretive", (text) =>
+      text.replace("</name>", "</name><sysinfo type='fwcfg'><entry name='opt/other'>kept</entry></sysinfo>"),
+    );
+    const before = await described("secretive");
+    const give = driver.giveCredentials!;
+    await give(id, new Map([["munge-key", "value one, &"]]));
+    await give(id, new Map([["own", "value two\n"]]), { keepsOthers: true });
+    const text = await described("secretive");
+    assert.match(text, /<entry name='opt\/other'>kept<\/entry>/);
+    assert.doesNotMatch(text, /value (one|two)/);
+    await give(id, new Map([["own", "value 2"]]), { keepsOthers: true });
+    assert.equal(await described("secretive"), text, "another value is no other configuration");
+
+    await driver.powerOn(id, 30);
+    const [pid] = qemuProcesses("secretive");
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    assert.doesNotMatch(words, /value/);
+    const files = [...words.matchAll(/name=opt\/io\.systemd\.credentials\/([^,]+),file=([^\0]+)/g)].map(
+      ([, name, path]) => [name, `/proc/${pid}/root${path}`] as const,
+    );
+    assert.deepEqual(
+      files.map(([name, path]) => [name, readFileSync(path, "utf8"), statSync(path).mode & 0o777]),
+      [
+        ["munge-key", "value one, &", 0o600],
+        ["own", "value 2", 0o600],
+      ],
+    );
+    await give(id, new Map([["own", "value 2"]]));
+    assert.deepEqual(
+      files.map(([, path]) => existsSync(path)),
+      [false, true],
+    );
+    assert.equal(await driver.powerOff(id, cut), "forced");
+    await give(id, new Map());
+    assert.equal(await described("secretive"), before);
+    await give(id, new Map([["own", "value 3"]]));
+    await driver.remove(id);
+    assert.doesNotMatch(await connection.run(["vol-list", "--pool", "meso-credentials"]), /secretive/);
   });
 
   test("defining again brings cores, memory and cards up to date, and leaves the rest", async () => {
