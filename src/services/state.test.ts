@@ -15,10 +15,21 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { baseFileSystems, fileSystem, inherit, label, operatingSystem, pipe, simpleService } from "../index.ts";
+import {
+  baseFileSystems,
+  fileSystem,
+  inherit,
+  label,
+  modify,
+  modifyServices,
+  operatingSystem,
+  pipe,
+  simpleService,
+} from "../index.ts";
 import type { OperatingSystem } from "../language/operating-system.ts";
 import { lowerSystem } from "../system/lower.ts";
 import type { SystemManifest } from "../system/manifest.ts";
+import { journal } from "./journal.ts";
 import { openssh } from "./openssh.ts";
 import { type StateFolder, state, stateFolder, withStateVolume } from "./state.ts";
 import { mountUnit } from "./state-units.ts";
@@ -60,6 +71,15 @@ test("with a disk, folders are bound to where services expect them, and units ne
   assert.ok(manifest.kernel.arguments.includes("meso.state=state"));
   assert.ok(manifest.enabledUnits.includes("var-lib-my\\x2ddb.mount"));
   assert.match(unitText(manifest, "meso-state-state-open.service"), / \/var\/lib\/my-db \/var\/lib\/ssh$/m);
+});
+
+test("a persistent journal is kept, and stays in memory while its disk is missing", () => {
+  const os = inherit(plain, (old) => ({
+    services: modifyServices(old.services, modify(journal, { storage: "persistent" })),
+  }));
+  const manifest = lowerSystem(withStateVolume()(os));
+  assert.match(textOf(manifest, /tmpfiles\.d\/meso\.conf$/), /^d \/var\/log\/journal 2755 root systemd-journal -$/m);
+  assert.match(unitText(manifest, "systemd-journal-flush.service.d/meso-state.conf"), /=\/var\/log\/journal$/m);
 });
 
 test("a further volume has its own place, and the folders below it lie there", () => {
