@@ -35,7 +35,7 @@ function importNotFound(error: Error): MesoError {
   const where = importPlace(importer, what);
   if (!what.startsWith("/")) {
     const hint =
-      'programs import from "mesoforge", "mesoforge/services", "node:…" and files of their own: "./hosts.ts"';
+      'programs import from "mesoforge", "mesoforge/packages", "mesoforge/services", "node:…" and files of their own: "./hosts.ts"';
     return failure("import-not-found", `there is no package ${what}`, { ...where, hint });
   }
   const hint = existsSync(`${what}.ts`) ? { hint: `imports need the file's ending: write ${what}.ts` } : {};

@@ -19,6 +19,12 @@ export interface LoadedProgram {
  * @throws MesoError when the file is missing, is not valid TypeScript, or throws while it runs.
  */
 export async function loadProgram(path: string): Promise<LoadedProgram> {
+  const module = await loadModule(path);
+  return { file: resolve(path), value: module.default };
+}
+
+/** The same with everything that the program exports, by name. */
+export async function loadModule(path: string): Promise<Readonly<Record<string, unknown>>> {
   const file = resolve(path);
   if (!existsSync(file) || !statSync(file).isFile()) {
     throw failure("no-such-file", `${path}: no such file`, {
@@ -28,8 +34,7 @@ export async function loadProgram(path: string): Promise<LoadedProgram> {
   }
   resolveOwnName();
   try {
-    const module = await import(pathToFileURL(file).href);
-    return { file, value: module.default };
+    return await import(pathToFileURL(file).href);
   } catch (error) {
     throw await explainProgramError(error, path, entrances);
   }
@@ -38,6 +43,7 @@ export async function loadProgram(path: string): Promise<LoadedProgram> {
 /** What programs import from this project, by the name they use. */
 const entrances: Readonly<Record<string, string>> = {
   mesoforge: new URL("../index.ts", import.meta.url).href,
+  "mesoforge/packages": new URL("../packages/index.ts", import.meta.url).href,
   "mesoforge/services": new URL("../services/index.ts", import.meta.url).href,
   "mesoforge/testing": new URL("../testing/index.ts", import.meta.url).href,
 };

@@ -135,6 +135,11 @@ export const commandNames: readonly CommandName[] = [
     load: async () => (await import("./commands/test.ts")).test,
   },
   {
+    words: ["build"],
+    summary: "build packages from source",
+    load: async () => (await import("./commands/build.ts")).buildCommand,
+  },
+  {
     words: ["lint"],
     summary: "check a finished system for what fails silently",
     load: async () => (await import("./commands/lint.ts")).lintCommand,

@@ -1,4 +1,5 @@
-import { statSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { failure } from "../../base/error.ts";
 import { importDebian } from "../../debian/import.ts";
 import type { Builtin } from "../../store/builtin.ts";
@@ -6,7 +7,7 @@ import { readSegmentFile } from "../../store/read-content.ts";
 
 /**
  * One file out of a Debian archive: the variable `archive` names the archive's path, `files` the places where the file
- * may be (one a line), of which the first that is there is taken. So the first tool comes to be before there is any.
+ * may be (one a line), of which the first that is there is taken, and `as` where it comes to lie in the output. So the first tool comes to be before there is any.
  *
  * @throws MesoError `no-such-file` when the archive has none of them; those of importing.
  */
@@ -24,5 +25,7 @@ export const debianFileBuiltin: Builtin = async ({ store, items, derivation, pla
       hint: "the channel's package ships it elsewhere",
     });
   }
-  writeFileSync(place("out"), readSegmentFile(store, sha256, entry), { mode: 0o755 });
+  const target = join(place("out"), environment.get("as")!);
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, readSegmentFile(store, sha256, entry), { mode: 0o755 });
 };

@@ -3,7 +3,7 @@ import { copyFileSync, createWriteStream, existsSync, statSync } from "node:fs";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { failure, MesoError, type Problem } from "../../base/error.ts";
-import { backOff, createFetcher, FetchFault, type Fetcher, mirrorUrl } from "../../debian/fetch.ts";
+import { backOff, createFetcher, type Fetcher, FetchFault, mirrorUrl } from "../../debian/fetch.ts";
 import { type Archive, type Mirrors, readMirrors } from "../../debian/mirror.ts";
 import type { Builtin } from "../../store/builtin.ts";
 
