@@ -21,7 +21,7 @@ export const hwloc = sourcePackage({
   name: "hwloc",
   version: "2.9.0",
   source: fromDebian("hwloc"),
-  buildSystem: gnu(),
+  buildSystem: gnu({ bootstrap: true }),
   configureFlags: ["--disable-cairo", "--disable-libxml2", "--disable-opencl", "--disable-nvml", "--disable-rsmi"],
   synopsis: "topology of processors, caches and memory",
   licence: "BSD-3-Clause",

@@ -140,6 +140,31 @@ export const commandNames: readonly CommandName[] = [
     load: async () => (await import("./commands/build.ts")).buildCommand,
   },
   {
+    words: ["log"],
+    summary: "print what the last build of a package said",
+    load: async () => (await import("./commands/log.ts")).logCommand,
+  },
+  {
+    words: ["hash"],
+    summary: "print the SHA-256 of a file or folder, as packages want it",
+    load: async () => (await import("./commands/hash.ts")).hashCommand,
+  },
+  {
+    words: ["download"],
+    summary: "fetch a file into the store, and print its hash",
+    load: async () => (await import("./commands/download.ts")).downloadCommand,
+  },
+  {
+    words: ["graph"],
+    summary: "print how a package comes to be, back to signed archives",
+    load: async () => (await import("./commands/graph.ts")).graphCommand,
+  },
+  {
+    words: ["why-rebuild"],
+    summary: "tell which changes make a package be built anew",
+    load: async () => (await import("./commands/why-rebuild.ts")).whyRebuildCommand,
+  },
+  {
     words: ["lint"],
     summary: "check a finished system for what fails silently",
     load: async () => (await import("./commands/lint.ts")).lintCommand,

@@ -1,12 +1,10 @@
-import { basename } from "node:path";
 import { failure } from "../../base/error.ts";
 import { formatBytes } from "../../base/progress.ts";
-import { openPackages } from "../../build/open-packages.ts";
-import { type PreparedPackages, preparePackages } from "../../build/package-graph.ts";
+import type { PreparedPackages } from "../../build/package-graph.ts";
 import { packageBuiltins } from "../../packages/builtins/index.ts";
 import { checkReproducible, type RealiseOptions, readDerivation, realise } from "../../store/realise.ts";
 import { type Command, type CommandContext, programOptions } from "../command.ts";
-import { programSession } from "../program-session.ts";
+import { namedPackages, nameOfPath } from "../package-words.ts";
 
 export const buildCommand: Command = {
   positionals: "PACKAGE…",
@@ -23,14 +21,9 @@ export const buildCommand: Command = {
     "Builds packages from source, and whatever they need and the store lacks, each in a sandbox that sees nothing but\n" +
     "what it declares. PACKAGE is a FILE (all it exports), FILE#NAME, or a NAME of the nearest packages.ts.",
   async run(context) {
-    const wishes = context.positionals;
     const jobs = jobsOf(context);
-    const opened = await Promise.all(wishes.map((wish) => openPackages(wish)));
-    const session = programSession(context, opened[0]!.file);
-    const packages = [...new Set(opened.flatMap((one) => [...one.packages.values()]))];
-    const prepared = await preparePackages(session, packages);
-    const { items, nodes } = prepared;
-    const wanted = packages.map((one) => nodes.get(one)!);
+    const prepared = await namedPackages(context, context.positionals);
+    const { session, items, wanted } = prepared;
     if (context.options["dry-run"]) return void printPlan(context, prepared, new Set(wanted.map(({ path }) => path)));
     const options: RealiseOptions = {
       parallel: jobs,
@@ -38,7 +31,7 @@ export const buildCommand: Command = {
       signal: context.signal,
       keepFailed: context.options["keep-failed"] === true,
       onWait: (text) => context.report({ stage: "wait", text }),
-      onBuild: (path) => context.report({ stage: "build", text: nameOf(path) }),
+      onBuild: (path) => context.report({ stage: "build", text: nameOfPath(path) }),
     };
     const reports = await realise(
       session.store,
@@ -48,7 +41,7 @@ export const buildCommand: Command = {
     );
     if (context.options.check) {
       for (const { path } of wanted) {
-        context.report({ stage: "check", text: nameOf(path) });
+        context.report({ stage: "check", text: nameOfPath(path) });
         await checkReproducible(session.store, items, path, options);
       }
     }
@@ -60,7 +53,7 @@ export const buildCommand: Command = {
     }
     if (context.verbose) {
       for (const one of reports) {
-        context.print(`built ${nameOf(one.derivation)} in ${one.seconds.toFixed(1)} s, ${formatBytes(one.bytes)}`);
+        context.print(`built ${nameOfPath(one.derivation)} in ${one.seconds.toFixed(1)} s, ${formatBytes(one.bytes)}`);
       }
     }
     for (const path of outputs) context.print(items.physicalPath(path));
@@ -83,8 +76,8 @@ function printPlan(context: CommandContext, { graph, items }: PreparedPackages, 
   const [fetch, build] = [[...missing].filter(isFetch), [...missing].filter((path) => !isFetch(path))];
   if (context.json) context.print(JSON.stringify({ fetch, build }, undefined, 2));
   else {
-    for (const path of context.verbose ? fetch : []) context.print(`fetch ${nameOf(path)}`);
-    for (const path of build) context.print(`build ${nameOf(path)}`);
+    for (const path of context.verbose ? fetch : []) context.print(`fetch ${nameOfPath(path)}`);
+    for (const path of build) context.print(`build ${nameOfPath(path)}`);
     context.print(`${fetch.length} to fetch, ${build.length} to build`);
   }
 }
@@ -93,11 +86,4 @@ function jobsOf({ options }: CommandContext): number {
   const text = options.jobs ?? "1";
   if (typeof text === "string" && /^[1-9][0-9]{0,2}$/.test(text)) return Number(text);
   throw failure("bad-jobs", `found --jobs ${String(text)}`, { expected: "a number from 1 to 999" });
-}
-
-/** `hello-2.10` of its derivation's path. */
-function nameOf(path: string): string {
-  return basename(path)
-    .slice(33)
-    .replace(/\.drv$/, "");
 }
