@@ -42,7 +42,7 @@ function pairs(before: readonly string[], after: readonly string[], nameOf: (pat
   const right = new Set(after.filter((path) => !before.includes(path)));
   const found: [string, string][] = [];
   const others: { what: string }[] = [];
-  const stems = [nameOf, (path: string) => nameOf(path).replace(/[-_][0-9].*$/, "")];
+  const stems = [nameOf, (path: string) => nameOf(path).replace(/[-_][0-9].*?(?=\.orig|\.debian|\.diff|\.tar|$)/, "")];
   for (const stem of stems) {
     for (const one of sortedBy(left, nameOf)) {
       const other = [...right].find((candidate) => stem(candidate) === stem(one));
@@ -74,6 +74,8 @@ function ownChanges(
   };
   for (const [one, other] of inputs) note(read(one), read(other));
   note(before, after);
+  const ownName = (one: Derivation) => one.environment.get("name") ?? "";
+  if (ownName(before) !== ownName(after)) moved.set(ownName(before), ownName(after));
   const renamed = (text: string): string => {
     let result = text;
     for (const [from, to] of moved) result = result.replaceAll(from, to);
