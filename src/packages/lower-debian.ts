@@ -105,13 +105,16 @@ if ! b test -d usr/lib64; then b rm lib64; fi
 /** What maintainer scripts and administrators would have added, as far as builds ask for it. */
 const rootLayout: Layout = {
   links: {
-    "usr/bin/awk": "mawk",
-    "usr/bin/c++": "g++",
-    "usr/bin/c89": "gcc",
-    "usr/bin/c99": "gcc",
-    "usr/bin/cc": "gcc",
-    "usr/bin/sh": "dash",
-    "usr/bin/which": "which.debianutils",
+    "usr/bin/aclocal": ["aclocal-1.17", "aclocal-1.16"],
+    "usr/bin/automake": ["automake-1.17", "automake-1.16"],
+    "usr/bin/awk": ["mawk"],
+    "usr/bin/c++": ["g++"],
+    "usr/bin/c89": ["gcc"],
+    "usr/bin/c99": ["gcc"],
+    "usr/bin/cc": ["gcc"],
+    "usr/bin/sh": ["dash"],
+    "usr/bin/which": ["which.debianutils"],
+    "usr/bin/yacc": ["bison.yacc"],
   },
   files: {
     "etc/group": "root:x:0:\nbuild:x:1000:\nnogroup:x:65534:\n",

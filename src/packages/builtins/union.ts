@@ -1,5 +1,6 @@
 import {
   copyFileSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -28,8 +29,9 @@ export const unionBuiltin: Builtin = async ({ items, derivation, place }) => {
   for (const tree of trees) merge(items.physicalPath(tree), root, problems);
   if (problems.length > 0) throw new MesoError(problems);
   const { links, files } = JSON.parse(derivation.environment.get("layout")!) as Layout;
-  for (const [path, target] of sortedBy(Object.entries(links), ([name]) => name)) {
-    if (isFree(root, path)) symlinkSync(target, join(root, path));
+  for (const [path, targets] of sortedBy(Object.entries(links), ([name]) => name)) {
+    const target = targets.find((one) => existsSync(join(root, dirname(path), one)));
+    if (target !== undefined && isFree(root, path)) symlinkSync(target, join(root, path));
   }
   for (const [path, text] of sortedBy(Object.entries(files), ([name]) => name)) {
     if (isFree(root, path)) writeFileSync(join(root, path), text);
@@ -38,7 +40,8 @@ export const unionBuiltin: Builtin = async ({ items, derivation, place }) => {
 
 /** What a union holds beside its trees, by path without a leading slash. */
 export interface Layout {
-  readonly links: Readonly<Record<string, string>>;
+  /** Names of files beside the link, of which the first that is there is taken; no link where none is. */
+  readonly links: Readonly<Record<string, readonly string[]>>;
   readonly files: Readonly<Record<string, string>>;
 }
 
