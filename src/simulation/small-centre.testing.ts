@@ -1,5 +1,6 @@
+import assert from "node:assert/strict";
 import { sha256 } from "../base/hash.ts";
-import type { DeployGroup, DesiredCentre, DesiredMachine } from "../centre/desired.ts";
+import type { DeployGroup, DesiredCentre, DesiredMachine, DesiredVolume } from "../centre/desired.ts";
 import { executePlan } from "../centre/execute.ts";
 import type { Hands } from "../centre/hands.ts";
 import { observe } from "../centre/observe.ts";
@@ -76,6 +77,28 @@ export function smallCentre(
     wait: clock.until,
   };
 }
+
+/** A small centre whose machines have been deployed once. */
+export async function deployed(...given: Parameters<typeof smallCentre>): Promise<SmallCentre> {
+  const centre = smallCentre(...given);
+  const outcome = await centre.deploy();
+  assert.equal(outcome.result, "done", JSON.stringify(outcome.machines));
+  return centre;
+}
+
+/** The hash of a machine's system; version 1 is what `smallCentre` begins with. */
+export function systemVersion(path: string, number: number): string {
+  return sha256(`${path} ${number}`);
+}
+
+/** A volume for the machine `web`. */
+export const stateVolume: DesiredVolume = {
+  name: "state",
+  image: "web-state",
+  size: 2 ** 30,
+  onRollBack: "restore",
+  keepSnapshots: 3,
+};
 
 export function plainMachine(path: string, more: Partial<DesiredMachine> = {}): DesiredMachine {
   const id = more.id ?? { name: path.replaceAll("/", "-") };
