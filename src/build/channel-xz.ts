@@ -25,7 +25,7 @@ export async function channelXz(
   });
   // What keeps it from running is told here, where it cannot be taken for a damaged archive.
   await runInSandbox({ root, command: [program, "--version"], timeoutSeconds: 60, signal });
-  return sandboxCommand({ root, command: [program, "-dc", "-T1", "--no-sparse"] });
+  return sandboxCommand({ root, command: [program, "-dc", "--no-sparse"] });
 }
 
 const program = "/usr/bin/xz";

@@ -20,12 +20,21 @@ import type { BuildSession } from "./session.ts";
  * @param toolTree where programs and their libraries are taken from; the system's own tree when it is for this host.
  */
 export function toolRunner(session: BuildSession, toolTree?: FileTree): RunTool {
+  /** What this process runs already is waited for here: whoever waits for the lock looks only now and then. */
+  const running = new Map<string, Promise<SegmentTable>>();
+  const runOnce = (id: string, run: ToolRun, tree: FileTree): Promise<SegmentTable> => {
+    const already = running.get(id);
+    if (already) return already;
+    const started = runUnderLock(session, run, tree, id).finally(() => running.delete(id));
+    running.set(id, started);
+    return started;
+  };
   return async (run, systemTree) => {
     if (toolTree !== undefined && run.nativeOnly) return new Map();
     const tree = toolTree ?? systemTree;
     const programs = binariesOf(run, tree).map((path) => identityOf(tree, path));
     const id = hashOf({ version: 3, programs, ...inputIdentity(run) });
-    const kept = session.store.findSegment(id) ?? (await runUnderLock(session, run, tree, id));
+    const kept = session.store.findSegment(id) ?? (await runOnce(id, run, tree));
     return new Map(
       kept.entries.flatMap((entry) =>
         entry.kind === "file"
@@ -67,6 +76,7 @@ async function runNow(session: BuildSession, run: ToolRun, tree: FileTree, id: s
       root,
       binds: [{ from: work, to: inside, writable: true }],
       command: [run.program, ...run.arguments.map((argument) => argument.replaceAll("{root}", inside))],
+      inBackground: run.isShort ?? false,
       timeoutSeconds: 600,
       signal,
     });

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
@@ -17,11 +18,13 @@ export interface CompressedTar extends DebMember {
 
 export interface DecompressOptions {
   /** A command that expands xz streams from its standard input to its standard output; this host's own otherwise. */
-  readonly xz?: readonly string[];
+  readonly xz?: readonly string[] | undefined;
+  /** Everything waits for others: xz gives way to them, and does not take several processors. */
+  readonly inBackground?: boolean | undefined;
   readonly signal?: AbortSignal;
 }
 
-const hostXz = ["xz", "-dc", "-T1", "--no-sparse"];
+const hostXz = ["xz", "-dc", "--no-sparse"];
 
 /**
  * The expanded bytes of each tar, in order, kept in files below `scratch` (an existing folder that the caller
@@ -34,7 +37,7 @@ const hostXz = ["xz", "-dc", "-T1", "--no-sparse"];
 export async function decompressTars(
   tars: readonly CompressedTar[],
   scratch: string,
-  { xz = hostXz, signal }: DecompressOptions = {},
+  options: DecompressOptions = {},
 ): Promise<{ readonly sources: readonly ByteSource[]; close(): void }> {
   const opened: number[] = [];
   const close = () => {
@@ -48,11 +51,11 @@ export async function decompressTars(
   try {
     const sources = new Map<CompressedTar, ByteSource>();
     const xzTars = tars.filter((tar) => tar.compression === "xz");
-    (await expandXz(xzTars, create, xz, signal)).forEach((source, i) => {
+    (await expandXz(xzTars, create, options)).forEach((source, i) => {
       sources.set(xzTars[i]!, source);
     });
     for (const [i, tar] of tars.entries()) {
-      if (tar.compression !== "xz") sources.set(tar, await expandOther(tar, String(i), create, signal));
+      if (tar.compression !== "xz") sources.set(tar, await expandOther(tar, String(i), create, options.signal));
     }
     return { sources: tars.map((tar) => sources.get(tar)!), close };
   } catch (error) {
@@ -66,8 +69,7 @@ type CreateFile = (name: string) => number;
 async function expandXz(
   tars: readonly CompressedTar[],
   create: CreateFile,
-  xz: readonly string[],
-  signal?: AbortSignal,
+  { xz = hostXz, inBackground = false, signal }: DecompressOptions,
 ): Promise<ByteSource[]> {
   if (tars.length === 0) return [];
   const sizes = tars.map((tar) => {
@@ -80,7 +82,8 @@ async function expandXz(
   for (const tar of tars) end += copyRange(tar, input, end);
   const output = create("members.tar");
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  await run(xz, { input, output, limit: total, signal });
+  const command = [...xz, inBackground ? "-T1" : "-T0"];
+  await run(command, { input, output, limit: total, inBackground, signal });
   let start = 0;
   return sizes.map((size) => {
     const source = fileSource(output, start, size);
@@ -159,18 +162,23 @@ interface RunOptions {
   readonly output: number;
   /** Bytes that the output may have. */
   readonly limit: number;
+  readonly inBackground?: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
 /** How often the size of a growing output is looked at. Decompressors write some 100 MB in that time at most. */
 const watchMilliseconds = 100;
 
-async function run(words: readonly string[], { input, output, limit, signal }: RunOptions): Promise<void> {
+async function run(
+  words: readonly string[],
+  { input, output, limit, inBackground = false, signal }: RunOptions,
+): Promise<void> {
   signal?.throwIfAborted();
   const [command, ...options] = words as [string, ...string[]];
   // XZ_OPT and its like must not reach it, and its messages shall be in one language.
   const env = { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C" };
   const child = spawn(command, options, { stdio: [input, output, "pipe"], env });
+  if (inBackground && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   let message = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     message = (message + text).slice(0, 1000);

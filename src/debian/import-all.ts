@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { MesoError } from "../base/error.ts";
 import type { SegmentTable } from "../store/segment.ts";
 import type { Store } from "../store/store.ts";
+import type { DecompressOptions } from "./deb-decompress.ts";
 import { type ImportOptions, importDebian, segmentLockName } from "./import.ts";
 import { type DebianArchive, importBatch } from "./import-batch.ts";
 
@@ -63,7 +64,10 @@ export async function importAll(
     for (const first of awaited) if (first.missing.delete(archive.sha256) && first.missing.size === 0) first.done();
   };
 
-  async function importUnlocked(batch: readonly DebianArchive[], xz?: readonly string[]): Promise<void> {
+  async function importUnlocked(
+    batch: readonly DebianArchive[],
+    how: Omit<DecompressOptions, "signal">,
+  ): Promise<void> {
     const locked = batch.flatMap((archive) => {
       const lock = store.tryLock(segmentLockName(archive.sha256));
       return lock ? [{ archive, lock }] : [];
@@ -76,7 +80,7 @@ export async function importAll(
         if (table) done(archive, { table });
         else wanted.push(archive);
       }
-      const results = await importBatch(store, wanted, { ...(xz && { xz }), ...(signal && { signal }) });
+      const results = await importBatch(store, wanted, { ...how, ...(signal && { signal }) });
       for (const [i, result] of results.entries()) done(wanted[i]!, result);
     } finally {
       for (const { lock } of locked) lock.release();
@@ -93,8 +97,10 @@ export async function importAll(
     }
   }
 
+  /** Of several sets everything waits for the first: what it sets off, as depmod of a kernel, takes longest. */
   const importSets = async (sets: readonly (readonly DebianArchive[])[], xz?: readonly string[]): Promise<void> => {
-    await inLanes(sets.flatMap(batches), parallel, signal, (batch) => importUnlocked(batch, xz));
+    const all = sets.flatMap((set, index) => batches(set).map((batch) => ({ batch, inBackground: index > 0 })));
+    await inLanes(all, parallel, signal, ({ batch, inBackground }) => importUnlocked(batch, { inBackground, xz }));
     await inLanes(busy.splice(0), parallel, signal, importBusy);
   };
 

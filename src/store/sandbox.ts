@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { readdir, readlink } from "node:fs/promises";
+import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { assert, failure, type MesoError } from "../base/error.ts";
 import { sortedBy } from "../base/order.ts";
@@ -22,6 +23,8 @@ export interface SandboxOptions {
   readonly workingDirectory?: string;
   /** The command sees itself as root, with no more rights than else. */
   readonly asRoot?: boolean;
+  /** Gives way to everything else that the processors have to do. */
+  readonly inBackground?: boolean;
   readonly timeoutSeconds: number;
   readonly signal?: AbortSignal;
 }
@@ -41,6 +44,7 @@ export async function runInSandbox(options: SandboxOptions): Promise<{ stdout: B
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
   });
+  if (options.inBackground && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
   const outcome = { timedOut: false };
   const kill = () => child.kill("SIGKILL");
   const timer = setTimeout(() => {

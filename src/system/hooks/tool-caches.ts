@@ -16,6 +16,8 @@ export interface ToolRun {
    * when it meets a compressed module, and without them sees no symbol and says nothing.
    */
   readonly alsoLoads?: RegExp;
+  /** Others take longer, and everything waits for the last of them: this one gives way. */
+  readonly isShort?: boolean;
   /** Makes nothing for a machine of another architecture than this host's. */
   readonly nativeOnly?: boolean;
   /** `{root}` stands for the folder that holds the inputs. */
@@ -114,6 +116,7 @@ export function hardwareDatabase(tree: FileTree): ToolRun[] {
     {
       name: "systemd-hwdb",
       program: "/usr/bin/systemd-hwdb",
+      isShort: true,
       arguments: ["--usr", "--root={root}", "update"],
       inputs,
       outputs: ["/usr/lib/udev/hwdb.bin"],
@@ -131,6 +134,7 @@ export function journalCatalog(tree: FileTree): ToolRun[] {
     {
       name: "journal catalog",
       program: "/usr/bin/journalctl",
+      isShort: true,
       arguments: ["--root={root}", "--update-catalog"],
       inputs,
       outputs: ["/var/lib/systemd/catalog/database"],
