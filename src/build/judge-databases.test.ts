@@ -14,6 +14,7 @@ import {
 } from "../index.ts";
 import {
   autofs,
+  lvm,
   mariadb,
   munge,
   podman,
@@ -36,11 +37,12 @@ const { hosts } = inventory({
 interface Lines {
   readonly slurm: string;
   readonly podman: string;
+  readonly lvm: Readonly<Record<string, number>>;
   readonly mariadb: Readonly<Record<string, number>>;
   readonly postgresql: Readonly<Record<string, number>>;
 }
 
-/** mariadbd, postgres, scontrol, quadlet and automount, each with one more line of its configuration. */
+/** mariadbd, postgres, scontrol, quadlet, lvmconfig and automount, each with one more line of its configuration. */
 function judged({ slurm, podman: line, ...settings }: Lines) {
   const cluster = slurmCluster({
     ...{ name: "waves", controllers: [endpoint("slurmctld", hosts.judged)] },
@@ -58,6 +60,7 @@ function judged({ slurm, podman: line, ...settings }: Lines) {
       slurmd({ cluster }),
       mariadb({ settings: settings.mariadb }),
       postgresql({ settings: settings.postgresql }),
+      lvm({ settings: settings.lvm }),
       podman({ containers: [{ name: "hello", image: "r.example.org/hello", extraConfiguration: line }] }),
       autofs({ maps: [{ mountPoint: "/homes", entries: [{ key: "*", location: "10.78.0.1:/homes/&" }] }] }),
     ],
@@ -70,21 +73,29 @@ test("databases, clusters and maps are judged by the programs that read them", a
   const { prepared } = await judged({
     slurm: "SchedulerTimeSlice=60",
     podman: "ReadOnly=true",
+    lvm: { "devices/scan_lvs": 0 },
     mariadb: { max_connections: 50 },
     postgresql: { max_connections: 50 },
   });
   assert.deepEqual(prepared.manifest.configurationChecks.map(({ name }) => name).sort(), [
-    ...["automount", "mariadbd", "postgres", "quadlet", "scontrol"],
+    ...["automount", "lvmconfig", "mariadbd", "postgres", "quadlet", "scontrol"],
   ]);
 });
 
 test("a word that none of them knows is told by each", async () => {
   await assert.rejects(
-    judged({ slurm: "Nonsense=1", podman: "Nonsense=1", mariadb: { Nonsense: 50 }, postgresql: { nonsense: 50 } }),
+    judged({
+      slurm: "Nonsense=1",
+      podman: "Nonsense=1",
+      lvm: { "devices/nonsense": 1 },
+      mariadb: { Nonsense: 50 },
+      postgresql: { nonsense: 50 },
+    }),
     (error: unknown) => {
       assert.ok(error instanceof MesoError);
       const told = error.problems.map(({ what }) => what.split("\n")[0]).sort();
       assert.deepEqual(told, [
+        "lvmconfig refuses the configuration of lvm:",
         "mariadbd refuses the configuration of mariadb:",
         "postgres refuses the configuration of postgresql:",
         "quadlet refuses the configuration of podman:",

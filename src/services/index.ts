@@ -29,8 +29,10 @@ export {
 } from "./ldap-entries.ts";
 export { type LogindOptions, logind } from "./logind.ts";
 export { type LogRotation, type LogrotateOptions, logrotate } from "./logrotate.ts";
+export { type LvmOptions, lvm } from "./lvm.ts";
 export { type MailRelayOptions, mailRelay } from "./mail-relay.ts";
 export { type MariadbDatabase, type MariadbGrant, type MariadbOptions, type MariadbUser, mariadb } from "./mariadb.ts";
+export { type MdArray, type MdadmOptions, mdadm } from "./mdadm.ts";
 export { type MungeOptions, munge } from "./munge.ts";
 export { type NetworkdOptions, type NetworkWish, networkd } from "./networkd.ts";
 export { type NfsClientOptions, type NfsMount, nfsClient } from "./nfs-client.ts";

@@ -56,10 +56,18 @@ const site = inventory({
 const { hosts } = site;
 
 const base = "dc=example,dc=org";
+const passwordHash = "$6$story$GECRl3gdOZLEbcHjudAKxNFuWpsexwVCfMWzzRWNUSpW11mMkZFnyEYJvgYa0b2vXGS7VH2hQIFV0rnLwWopW.";
 const people = `ou=people,${base}`;
 const groups = `ou=groups,${base}`;
 const directory = endpoint("ldap", hosts.hall);
 const following = secret("replicator");
+/** Who the machines are for the directory, which tells nobody else about people. */
+const bind = { dn: `cn=machines,${base}`, password: secret("machines") };
+const passwords = {
+  "directory-admin": "root of it all",
+  machines: "who is who",
+  replicator: "in one word or four",
+};
 const authority = "/etc/ldap/tls/certificate.pem";
 
 /** The directory, by which its own people are known, the way in, and what others hand to it. */
@@ -68,7 +76,21 @@ const hall = machine(
   simpleService("authority", systemdUnits, [certificateUnit()]),
   slapd({
     suffix: base,
+    rootPassword: secret("directory-admin"),
+    access: [
+      "access to attrs=userPassword by self write by anonymous auth by * none",
+      "access to * by users read by * none",
+    ],
     tree: [
+      {
+        dn: bind.dn,
+        attributes: {
+          objectClass: ["organizationalRole", "simpleSecurityObject"],
+          cn: "machines",
+          // openssl passwd -6 -salt story 'who is who'
+          userPassword: `{CRYPT}${passwordHash}`,
+        },
+      },
       organizationalUnit("people", base),
       organizationalUnit("groups", base),
       ldapGroup({ name: "students", members: ["alice"] }, groups),
@@ -78,7 +100,7 @@ const hall = machine(
     tls: { certificate: authority, key: "/etc/ldap/tls/key.pem" },
     replicas: { password: following },
   }),
-  nslcd({ servers: [directory], base }),
+  nslcd({ servers: [directory], base, bind }),
   nscd({ seconds: 5, secondsUnknown: 1 }),
   openssh({ passwordAuthentication: true }),
   bastion({ passengers: ["students"], operators: ["root", "staff"], targets: [endpoint("ssh", hosts.desk)] }),
@@ -92,8 +114,8 @@ const hall = machine(
 /** A machine of those people, which follows the directory too. */
 const desk = machine(
   "desk",
-  slapd({ suffix: base, replicaOf: { server: directory, password: following } }),
-  sssd({ servers: [directory], base, authority }),
+  slapd({ suffix: base, replicaOf: { server: directory, password: following, authority } }),
+  sssd({ servers: [directory], base, authority, bind }),
   users({ sudo: [{ group: "staff", commands: ["/usr/bin/id -u"], password: false }] }),
   openssh({ passwordAuthentication: true }),
   journalUpload({ to: endpoint("journal-remote", hosts.hall) }),
@@ -117,7 +139,7 @@ test("people of a directory log in through the bastion; journals, mail and packa
       await logsAndMailArrive(hall, desk);
       await packagesAreKept(hall, desk);
     },
-    { lock: session.lockFile, store: session.store.directory, secrets: { replicator: "in one word or four" } },
+    { lock: session.lockFile, store: session.store.directory, secrets: passwords },
   );
 });
 
@@ -142,7 +164,13 @@ async function peopleLogIn(hall: MachineUnderTest, desk: MachineUnderTest): Prom
   await hall.succeeds(`ldappasswd -Q -Y EXTERNAL -H ldapi:/// -s 'open sesame' uid=bob,${people}`);
   const own = await hall.succeeds(`ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b uid=bob,${people} userPassword`);
   assert.match(own, /^userPassword:: e0FSR09OMn0/m, "{ARGON2} in base64");
-  assert.doesNotMatch(await hall.succeeds(`ldapsearch -x -LLL -b ${people} uid=bob`), /userPassword/);
+  await hall.fails(`ldapsearch -x -LLL -H ldap://127.0.0.1 -b ${people} uid=bob`);
+  const admin = `ldapwhoami -x -H ldaps://hall.example.org -D cn=admin,${base} -w`;
+  assert.match(
+    await desk.succeeds(`LDAPTLS_CACERT=${authority} ${admin} '${passwords["directory-admin"]}'`),
+    /cn=admin/,
+  );
+  await desk.fails(`LDAPTLS_CACERT=${authority} ${admin} 'of nothing'`);
 
   // Known on both, by nslcd here and sssd there.
   await hall.waitUntilSucceeds("getent passwd alice | grep -q :20100:");
@@ -172,7 +200,7 @@ async function peopleLogIn(hall: MachineUnderTest, desk: MachineUnderTest): Prom
   await desk.fails(`${asBob} /usr/bin/id`);
 
   // The replica has what came since, and who has been here may come again while the directory is away.
-  const known = `ldapsearch -x -LLL -H ldap://127.0.0.1 -b ${people} uid=alice uidNumber | grep -q 20100`;
+  const known = `ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b ${people} uid=alice uidNumber | grep -q 20100`;
   await desk.waitUntilSucceeds(known);
   await hall.succeeds("systemctl stop slapd");
   await desk.succeeds(known);

@@ -9,6 +9,7 @@ import { secretFile, secretFiles } from "../system/essential-credentials.ts";
 import { checks, commandSucceeds, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { systemdUnits, type UnitWish, unit } from "../system/essential-units.ts";
 import { firewall, openPort } from "./firewall.ts";
+import { ldapUris, startsTls } from "./ldap-client.ts";
 import { type LdapEntry, ldif, suffixEntry } from "./ldap-entries.ts";
 import { state, stateFolder } from "./state.ts";
 
@@ -226,12 +227,13 @@ function slapdConf(options: Required<SlapdOptions>, kind: "running" | "judged" |
 
 function syncrepl({ suffix, replicaOf }: Required<SlapdOptions>): Text {
   const { server, authority } = replicaOf!;
-  const url = `${server.kind}://${server.address}:${server.port}`;
-  const tls =
-    authority === undefined ? "" : ` tls_cacert=${authority}${server.kind === "ldap" ? " starttls=critical" : ""}`;
+  const trusted = authority === undefined ? {} : { authority };
+  const [url] = ldapUris({ servers: [server], ...trusted });
+  const starts = startsTls({ servers: [server], ...trusted }) ? " starttls=critical" : "";
+  const tls = authority === undefined ? "" : ` tls_cacert=${authority} tls_reqcert=demand${starts}`;
   return text`
-    syncrepl rid=1 provider=${url} searchbase="${suffix}" type=refreshAndPersist retry="2 5 10 +" bindmethod=simple binddn="cn=replicator" credentials="@PASSWORD@"${tls}
-    updateref ${url}
+    syncrepl rid=1 provider=${url!} searchbase="${suffix}" type=refreshAndPersist retry="2 5 10 +" bindmethod=simple binddn="cn=replicator" credentials="@PASSWORD@"${tls}
+    updateref ${url!}
   `;
 }
 

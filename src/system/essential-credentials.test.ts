@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { label } from "../language/device.ts";
 import { fileSystem } from "../language/file-system.ts";
 import { inherit } from "../language/inherit.ts";
@@ -93,6 +94,35 @@ test("systemd accepts the units of secrets", { skip: !existsSync("/usr/bin/syste
     verified.stderr.split("\n").filter((line) => /daemon|meso-/.test(line)),
     [],
   );
+});
+
+test("units wait until every secret is there; what was kept on the state disk counts, and does not replace what is newer", async () => {
+  const inside = (path: string) => join(folder, "waiting", path);
+  for (const path of ["run/credstore", "state/credstore"]) mkdirSync(inside(path), { recursive: true });
+  writeFileSync(inside("state/credstore/munge-key"), "older", { mode: 0o600 });
+  writeFileSync(inside("run/credstore/munge-key"), "newer");
+  const program = textOf(/-await-credentials$/).replace("sleep 1", "sleep 0.02");
+  const binds = ["--dev-bind", "/", "/", "--bind", inside("run"), "/run", "--tmpfs", "/var/lib"];
+  const state = ["--bind", inside("state"), "/var/lib/meso", "--dev-bind", "/dev/null", "/dev/console"];
+  const waiting = spawn("bwrap", [...binds, ...state, "/bin/sh", "-c", program, "sh", "munge-key", "slurm-db"]);
+  let said = "";
+  waiting.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  const ended = new Promise<number | null>((resolve) => waiting.once("exit", resolve));
+  try {
+    for (let tries = 0; !said.includes("\n") && tries < 200; tries++) await sleep(20);
+    assert.equal(said, "waiting for secrets: slurm-db\n");
+    await sleep(100);
+    assert.equal(waiting.exitCode, null);
+    mkdirSync(inside("run/credentials/@system"), { recursive: true });
+    writeFileSync(inside("run/credentials/@system/slurm-db"), "value");
+    assert.equal(await ended, 0);
+  } finally {
+    waiting.kill("SIGKILL");
+  }
+  assert.equal(readFileSync(inside("run/credstore/munge-key"), "utf8"), "newer");
+  assert.equal(said, "waiting for secrets: slurm-db\n", "it is told once");
 });
 
 test("a file is written with its secrets, whatever characters they have, and its other marks are left alone", () => {

@@ -58,6 +58,8 @@ export interface MachineUnderTest {
   readonly kill: () => Promise<void>;
   /** After `powerOff` or `kill`, or at first with `starts: "none"`; returns when it has booted. */
   readonly start: (seconds?: number) => Promise<void>;
+  /** While it is off: its root as the image has it, as after a deployment; volumes stay. */
+  readonly freshRoot: () => void;
   /** Memory and disks as they are now, to come back to. */
   readonly snapshot: () => Promise<MachineSnapshot>;
   /** Pulls all its cables, or puts them back. */
@@ -201,6 +203,7 @@ export function machineUnderTest(
       await waitForBoot(seconds);
     },
     kill: () => powered.cut(),
+    freshRoot: () => powered.freshRoot(),
     snapshot: () => powered.snapshot(),
     setCables: system.setCables,
     console: () => machine().console,

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failure } from "../base/error.ts";
 import { nodeName } from "../hypervisors/qemu-disks.ts";
@@ -16,6 +17,8 @@ export interface PoweredMachine {
   readonly cut: () => Promise<void>;
   /** Returns when QEMU has ended by itself. */
   readonly ended: () => Promise<void>;
+  /** Its root as the image has it; other disks stay as they are. @throws MesoError `machine-on`. */
+  readonly freshRoot: () => void;
   readonly snapshot: () => Promise<MachineSnapshot>;
   /** All that it said on its console, of every start. */
   readonly consoleText: () => string;
@@ -48,6 +51,11 @@ export function poweredMachine(name: string, options: MachineOptions, management
     ended: async () => {
       await machine?.exited;
       forget();
+    },
+    freshRoot: () => {
+      if (machine) throw failure("machine-on", `${name} is on`, { hint: "powerOff() or kill() it first" });
+      const layer = options.disks[0]?.layer;
+      if (layer !== undefined) rmSync(layer, { force: true });
     },
     snapshot: async () => {
       const tag = `story-${++snapshots}`;

@@ -62,11 +62,15 @@ export async function withMachines<Name extends string>(
     return [name, describeMachine(name, given as TestMachine)] as const;
   });
   const session = sessionOf(options);
-  const built: Built[] = [];
-  for (const [name, machine] of machines) built.push({ name, machine, ...(await build(session, machine.os)) });
-  const secrets = new Map(built.map((one) => [one.name, secretsOf(one, options.secrets)]));
+  const prepared: Prepared[] = [];
+  for (const [name, machine] of machines) {
+    prepared.push({ name, machine, prepared: await prepareSystem(session, machine.os) });
+  }
+  const secrets = new Map(prepared.map((one) => [one.name, secretsOf(one, options.secrets)]));
   const missing = [...secrets.values()].flatMap(({ problems }) => problems);
   if (missing.length > 0) throw new MesoError(missing);
+  const built: Built[] = [];
+  for (const one of prepared) built.push({ ...one, image: await diskImage(session, one.prepared) });
   const folder = mkdtempSync(join(tmpdir(), "meso-story-"));
   const release = cleanupAtExit(() => rmSync(folder, { recursive: true, force: true }));
   const stage: Stage = { folder, session, servers: [], powered: new Map(), wires: undefined };
@@ -86,10 +90,13 @@ export async function withMachines<Name extends string>(
   }
 }
 
-interface Built {
+interface Prepared {
   readonly name: string;
   readonly machine: DescribedMachine;
   readonly prepared: PreparedSystem;
+}
+
+interface Built extends Prepared {
   readonly image: DiskImage;
 }
 
@@ -110,13 +117,8 @@ function sessionOf({ lock, store, report = () => {}, signal = new AbortControlle
   } satisfies BuildSession;
 }
 
-async function build(session: BuildSession, os: OperatingSystem) {
-  const prepared = await prepareSystem(session, os);
-  return { prepared, image: await diskImage(session, prepared) };
-}
-
 /** Without one of them the machine would wait for it until the story gives up. */
-function secretsOf({ name, machine, prepared }: Built, common: StoryOptions["secrets"] = {}) {
+function secretsOf({ name, machine, prepared }: Prepared, common: StoryOptions["secrets"] = {}) {
   const given = { ...common, ...machine.secrets };
   const needed = prepared.manifest.secrets;
   const problems = needed.flatMap((secret): Problem[] => {
