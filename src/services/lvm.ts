@@ -32,9 +32,12 @@ export const lvm = serviceType<LvmOptions>({
   ],
   extensions: [
     extend(profile, () => ["lvm2"]),
-    extend(etcFiles, ({ settings }) => [
-      etcFile("/etc/lvm/lvmlocal.conf", lvmConf(settings), { replacesPackageFile: true }),
-    ]),
+    // The package's own holds comments only; lvm takes no file that a comment is all of but that one.
+    extend(etcFiles, ({ settings }) =>
+      Object.keys(settings).length === 0
+        ? []
+        : [etcFile("/etc/lvm/lvmlocal.conf", lvmConf(settings), { replacesPackageFile: true })],
+    ),
     extend(systemdUnits, () => [enableUnit("lvm2-monitor.service"), enableUnit("lvm2-lvmpolld.socket")]),
     extend(configurationChecks, () => [
       { name: "lvmconfig", program: sbin("lvm2", "lvmconfig"), arguments: ["--validate"], reads: ["/etc/lvm"] },
