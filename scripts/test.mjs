@@ -1,7 +1,7 @@
 // npm test: sets everything up and runs every test, those that boot machines included.
 // `npm test -- --fast` leaves the machines out; `npm test -- PATH…` runs only those files.
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { projectRoot, runtimePackages, setUp, testPackages } from "./setup.mjs";
 
@@ -9,17 +9,12 @@ const node = setUp({ ...runtimePackages, ...testPackages });
 const args = process.argv.slice(2);
 const named = args.filter((arg) => !arg.startsWith("--"));
 const files = named.length > 0 ? named.map(inProject) : everyTest();
-const bootsMachines = (file) => /\.(vm|ceph)\.test\.ts$/.test(file);
 
-// Two files at a time: the tests are sized for two cores. Machines and clusters come one after the other: under
-// emulation they starve beside anything else.
-const passed = [
-  runTests(
-    files.filter((file) => !bootsMachines(file)),
-    2,
-  ),
-  runTests(args.includes("--fast") ? [] : files.filter(bootsMachines), 1),
-];
+// Two files at a time: the tests are sized for two cores. A machine takes one of them under emulation; stories of
+// several machines come one after the other, as they would starve beside anything else.
+const [machines, fast] = partition(files, (file) => /\.(vm|ceph)\.test\.ts$/.test(file));
+const [stories, single] = partition(machines, (file) => /withMachines|examples\/small-centre/.test(contentOf(file)));
+const passed = [runTests(fast, 2), ...(args.includes("--fast") ? [] : [runTests(single, 2), runTests(stories, 1)])];
 process.exit(passed.every(Boolean) ? 0 : 1);
 
 function everyTest() {
@@ -32,6 +27,16 @@ function everyTest() {
 /** A path as it was typed, seen from the project: npm runs scripts in the project's folder, wherever it was called. */
 function inProject(path) {
   return relative(projectRoot, resolve(process.env.INIT_CWD ?? process.cwd(), path));
+}
+
+function partition(some, belongs) {
+  return [some.filter(belongs), some.filter((file) => !belongs(file))];
+}
+
+/** Empty for a name that is mistyped, which the test runner will tell. */
+function contentOf(file) {
+  const path = join(projectRoot, file);
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
 }
 
 function runTests(some, atOnce) {
