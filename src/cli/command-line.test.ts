@@ -107,6 +107,24 @@ describe("the command line", () => {
     assert.match(stderr, /did you mean chrony\?/);
   });
 
+  it("describes a service of the catalogue with types, defaults and a use of it", async () => {
+    const { code, stdout } = await meso("system", "describe", "slurmctld");
+    assert.equal(code, 0);
+    assert.match(stdout, /^slurmctld\n {2}Controller of a Slurm cluster/);
+    assert.match(stdout, /^ {2}cluster: SlurmCluster\n {4}The cluster that it controls.*\n {4}required$/m);
+    assert.match(stdout, /^ {2}allow: string\[\]\n {4}Networks.*\n {4}default \[\]$/m);
+    assert.match(stdout, /^ {2}interface SlurmPartition/m);
+    assert.match(
+      stdout,
+      /^ {2}import \{ slurmctld \} from "mesoforge\/services";\n\n {2}slurmctld\(\{ cluster: waves/m,
+    );
+    const told = JSON.parse((await meso("system", "describe", "mailRelay", "--json")).stdout) as { name: string };
+    assert.equal(told.name, "mail-relay");
+    assert.match((await meso("system", "describe", "slurmctl")).stderr, /did you mean slurmctld/);
+    const found = (await meso("system", "search", "ldap")).stdout;
+    for (const name of ["slapd", "nslcd", "sssd"]) assert.match(found, new RegExp(`^${name} `, "m"));
+  });
+
   it("ends with 130 on Ctrl-C in the midst of a download and leaves no lock behind", async () => {
     let asked = () => {};
     const isAsked = new Promise<void>((resolve) => {

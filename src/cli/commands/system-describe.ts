@@ -1,21 +1,33 @@
+import { existsSync } from "node:fs";
+import { failure } from "../../base/error.ts";
 import { formatLocation } from "../../base/location.ts";
+import { nearestHint } from "../../base/nearest.ts";
 import { openSystem } from "../../build/open-system.ts";
 import { type PreparedSystem, prepareSystem } from "../../build/prepare.ts";
 import type { OperatingSystem } from "../../language/operating-system.ts";
 import { locationOf } from "../../language/record.ts";
+import { serviceCatalogue } from "../../services/catalogue.ts";
+import { describedService } from "../../services/described-service.ts";
 import { withoutOrigins } from "../../system/manifest-hash.ts";
 import { type Command, type CommandContext, programOptions } from "../command.ts";
 import { programSession } from "../program-session.ts";
+import { serviceText } from "../service-text.ts";
 
 export const systemDescribe: Command = {
-  positionals: "FILE",
+  positionals: "FILE|SERVICE",
   minimumPositionals: 1,
   maximumPositionals: 1,
   options: { lock: programOptions.lock },
-  examples: ["system describe examples/mini-1.ts", "system describe --json examples/mini-1.ts"],
-  details: "With -v also every package, generated file and where it comes from. --json prints the whole manifest.",
+  examples: [
+    "system describe examples/mini-1.ts",
+    "system describe --json examples/mini-1.ts",
+    "system describe slurmctld",
+  ],
+  details:
+    "With -v also every package, generated file and where it comes from. --json prints the whole manifest.\nOf a service of the catalogue it tells each option with type, default and meaning, and shows a use of it.",
   async run(context) {
     const [file] = context.positionals as [string];
+    if (isName(file)) return void context.print(aboutService(file, context.json));
     const os = await openSystem(file);
     const prepared = await prepareSystem(programSession(context, file), os);
     if (context.json) {
@@ -32,6 +44,22 @@ export const systemDescribe: Command = {
     return undefined;
   },
 };
+
+/** A word that is no file here. */
+function isName(given: string): boolean {
+  return /^[A-Za-z][A-Za-z0-9-]*$/.test(given) && !existsSync(given);
+}
+
+function aboutService(word: string, asJson: boolean): string {
+  const all = serviceCatalogue().map(describedService);
+  const found = all.find(({ name, function: call }) => name === word || call === word);
+  if (found !== undefined) return asJson ? JSON.stringify(found, undefined, 2) : serviceText(found);
+  const names = all.map(({ name }) => name);
+  throw failure("no-match", `${word} is neither a file nor a service of the catalogue`, {
+    hint: "meso system search lists the services",
+    ...nearestHint(word, names),
+  });
+}
 
 function describe(
   os: OperatingSystem,

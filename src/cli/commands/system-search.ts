@@ -2,7 +2,9 @@ import { failure } from "../../base/error.ts";
 import { nearestNames } from "../../base/nearest.ts";
 import type { AnyServiceType } from "../../language/service-type.ts";
 import { serviceCatalogue } from "../../services/catalogue.ts";
+import { describedService } from "../../services/described-service.ts";
 import type { Command } from "../command.ts";
+import { serviceText } from "../service-text.ts";
 
 export const systemSearch: Command = {
   positionals: "[TERM…]",
@@ -10,7 +12,7 @@ export const systemSearch: Command = {
   maximumPositionals: 20,
   options: {},
   examples: ["system search ssh", "system search", "system search -v network"],
-  details: "With no term it lists all services; with -v, or when one is found, it tells their options and defaults.",
+  details: "With no term it lists all services; with -v, or when one is found, it tells all about them.",
   async run(context) {
     const terms = context.positionals.map((term) => term.toLowerCase());
     const all = serviceCatalogue();
@@ -27,24 +29,15 @@ export const systemSearch: Command = {
       );
     }
     if (context.json) {
-      const plain = found.map(({ name, description, options, defaults }) => ({ name, description, options, defaults }));
-      return void context.print(JSON.stringify(plain, undefined, 2));
+      return void context.print(JSON.stringify(found.map(describedService), undefined, 2));
     }
     const isLong = context.verbose || found.length === 1;
-    for (const type of found) context.print(isLong ? long(type) : `${type.name.padEnd(20)} ${type.description}`);
+    for (const type of found)
+      context.print(isLong ? serviceText(describedService(type)) : `${type.name.padEnd(20)} ${type.description}`);
     return undefined;
   },
 };
 
 function textOf({ name, description, options }: AnyServiceType): string {
   return [name, description, ...Object.values(options)].join(" ").toLowerCase();
-}
-
-function long({ name, description, options, defaults }: AnyServiceType): string {
-  const known = defaults as Record<string, unknown>;
-  const lines = Object.entries(options).map(([option, text]) => {
-    const value = Object.hasOwn(known, option) ? `default ${JSON.stringify(known[option])}` : "required";
-    return `  ${option}: ${text}\n    ${value}`;
-  });
-  return [name, `  ${description}`, "", ...lines, ""].join("\n");
 }
