@@ -22,6 +22,7 @@ import {
   aptCacherNg,
   bastion,
   caddy,
+  firewall,
   ipvs,
   ldapGroup,
   ldapPerson,
@@ -157,6 +158,7 @@ test("mistakes that a service can see are told before anything is built", () => 
 });
 
 const kept = [
+  firewall({ policy: "closed", trusted: ["10.77.0.9"], extraRules: ["tcp dport 8080-8090 accept"] }),
   slapd({
     suffix: base,
     tree: [organizationalUnit("people", base), ldapPerson({ name: "alice", sshKeys: ["k"] }, `ou=people,${base}`)],
@@ -203,7 +205,7 @@ const kept = [
 ];
 
 const judges = [
-  ...["caddy", "keepalived", "logrotate", "nginx", "nslcd", "php-fpm", "postconf", "sh"],
+  ...["caddy", "keepalived", "logrotate", "nft", "nginx", "nslcd", "php-fpm", "postconf", "sh"],
   ...["slapadd", "sshd", "sssctl", "systemd-analyze", "visudo", "zabbix_agentd", "zabbix_server"],
 ];
 
@@ -226,6 +228,7 @@ test("and refuse what they do not know, each in its own words", async () => {
     timer: timer({ name: "tick", onCalendar: "sometimes", command: "if true" }),
     logrotate: logrotate({ rotations: [{ name: "tick", files: ["/var/log/t"], maximumSize: "much" }] }),
     "zabbix-agent": zabbixAgent({ servers: [endpoint("zabbix-server", hosts.a)], extraConfiguration: "Hostnaame=x" }),
+    firewall: firewall({ policy: "closed", extraRules: ["tcp dprot 22 accept"] }),
     users: users({ sudo: [{ user: "carol", as: "(", commands: ["/bin/true"] }] }),
     caddy: caddy({ sites: [{ addresses: [":80"], locations: [], extraConfiguration: "respnd 1" }] }),
   };
@@ -242,6 +245,7 @@ test("and refuse what they do not know, each in its own words", async () => {
       /logrotate refuses[\s\S]*unknown unit/,
       /zabbix_agentd refuses[\s\S]*Hostnaame/,
       /visudo refuses/,
+      /nft refuses the configuration of firewall:[\s\S]*dprot/,
       /caddy refuses[\s\S]*respnd/,
     ]) {
       assert.match(said, words);

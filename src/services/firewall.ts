@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { isAddressWithPrefix } from "../language/address.ts";
 import { extend, type Received, serviceType } from "../language/service-type.ts";
-import { sbin, text, textFile } from "../language/text.ts";
+import { bin, type GeneratedFile, sbin, text, textFile } from "../language/text.ts";
+import { type ConfigurationCheck, configurationChecks } from "../system/essential-configuration.ts";
 import { checks, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
 
@@ -84,6 +85,7 @@ export const firewall = serviceType<FirewallOptions, readonly Opening[]>({
             }),
           ],
     ),
+    extend(configurationChecks, (options) => (options.policy === "closed" ? [judgement(rules(options))] : [])),
     extend(checks, ({ policy }) => (policy === "closed" ? [unitActive("nftables.service")] : [])),
   ],
 });
@@ -135,6 +137,21 @@ function rules({ ping, trusted, extraRules, extraTables, openings }: Required<Fi
       ${extraTables}
     `,
   );
+}
+
+/**
+ * nft asks the kernel what the rules mean. Where the host's has no netfilter, or does not answer who builds, it has judged
+ * the language alone: it reads all before it asks.
+ */
+function judgement(file: GeneratedFile): ConfigurationCheck {
+  const script = `said=$(/usr/sbin/nft --check --file "$1" 2>&1) && exit 0
+case $said in *"Operation not permitted"* | *"Operation not supported"*) exit 0 ;; esac
+echo "$said" >&2
+exit 1`;
+  return {
+    ...{ name: "nft", program: bin("dash", "sh"), arguments: ["-c", script, "nft", file] },
+    ...{ loads: ["/usr/sbin/nft"], asRoot: true },
+  };
 }
 
 function openingRules(openings: readonly Opening[]): string[] {
