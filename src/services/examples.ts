@@ -29,8 +29,10 @@ import {
   ldapPerson,
   logind,
   logrotate,
+  lvm,
   mailRelay,
   mariadb,
+  mdadm,
   munge,
   networkd,
   nfsClient,
@@ -183,6 +185,7 @@ export const serviceExamples: Readonly<Record<string, () => Service>> = {
   logind: () => logind({ killUserProcesses: true }),
   logrotate: () =>
     logrotate({ rotations: [{ name: "tick", files: ["/var/log/tick.log"], frequency: "daily", keep: 7 }] }),
+  lvm: () => lvm({ groups: ["data"], settings: { "devices/issue_discards": 1 } }),
   "mail-relay": () =>
     mailRelay({ to: endpoint("smtp", hosts.gate), domain: "example.org", administrator: "ops@example.org" }),
   mariadb: () =>
@@ -192,6 +195,8 @@ export const serviceExamples: Readonly<Record<string, () => Service>> = {
       listenAddresses: ["0.0.0.0"],
       allow: ["10.50.0.0/16"],
     }),
+  mdadm: () =>
+    mdadm({ arrays: [{ name: "scratch", uuid: "1ea2f4b7:0c3d9e5f:7b8a6c1d:2f4e6a8c" }], mailTo: "ops@example.org" }),
   munge: () => munge({ key: secret("munge") }),
   networkd: () => networkd({ interfaceNames: "kernel" }),
   "nfs-client": () =>
