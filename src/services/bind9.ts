@@ -6,6 +6,7 @@ import { configurationChecks } from "../system/essential-configuration.ts";
 import { checks, portAnswers, profile, unitActive } from "../system/essential-profile.ts";
 import { dropIn, enableUnit, systemdUnits } from "../system/essential-units.ts";
 import { firewall, openPort } from "./firewall.ts";
+import { state, stateFolder } from "./state.ts";
 import type { Zone } from "./zone.ts";
 
 /** A zone that is fetched from other servers. */
@@ -23,6 +24,7 @@ export interface Bind9Options {
   readonly recursionFor?: readonly string[];
   readonly forwarders?: readonly string[];
   readonly dnssecValidation?: boolean;
+  readonly statisticsPort?: number | undefined;
   readonly extraConfiguration?: string;
 }
 
@@ -39,6 +41,8 @@ export const bind9 = serviceType<Bind9Options>({
     recursionFor: "Addresses and networks whose every question is answered; an empty list means nobody's.",
     forwarders: "Servers that are asked in place of the root's.",
     dnssecValidation: "Whether signatures of answers are checked; a network without the world's root cannot.",
+    statisticsPort:
+      "Port, on this machine alone, that tells what was asked and answered, in XML and JSON: for exporters.",
     extraConfiguration: "Further statements of named.conf(5).",
   },
   defaults: {
@@ -50,6 +54,7 @@ export const bind9 = serviceType<Bind9Options>({
     recursionFor: [],
     forwarders: [],
     dnssecValidation: true,
+    statisticsPort: undefined,
     extraConfiguration: "",
   },
   validate: ({ forwarders, listenAddresses, zones, secondaryZones }) => [
@@ -79,6 +84,12 @@ export const bind9 = serviceType<Bind9Options>({
         `,
       }),
     ]),
+    // What it has fetched, for when a primary does not answer.
+    extend(state, ({ secondaryZones }) =>
+      secondaryZones.length === 0
+        ? []
+        : [stateFolder("/var/cache/bind", { group: "bind", mode: 0o775, units: ["named.service"] })],
+    ),
     extend(configurationChecks, (options) => [
       {
         name: "named-checkconf",
@@ -89,7 +100,11 @@ export const bind9 = serviceType<Bind9Options>({
       },
     ]),
     extend(firewall, () => [openPort(53, { service: "DNS" }), openPort(53, { protocol: "udp", service: "DNS" })]),
-    extend(checks, () => [unitActive("named.service"), portAnswers(53)]),
+    extend(checks, ({ statisticsPort }) => [
+      unitActive("named.service"),
+      portAnswers(53),
+      ...(statisticsPort === undefined ? [] : [portAnswers(statisticsPort)]),
+    ]),
   ],
 });
 
@@ -120,6 +135,11 @@ function namedConf(options: Required<Bind9Options>): GeneratedFile {
       };
       # Nobody steers it from outside: a change of its configuration is another system.
       controls { };
+      ${
+        options.statisticsPort === undefined
+          ? ""
+          : `statistics-channels { inet 127.0.0.1 port ${options.statisticsPort} allow { 127.0.0.1; }; };`
+      }
       ${zones.map(
         (zone) => text`
           zone "${zone.name}" {

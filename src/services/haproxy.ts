@@ -25,6 +25,8 @@ export interface HaproxyOptions {
   readonly largestNumberOfConnections?: number;
   readonly timeout?: string;
   readonly statisticsPort?: number | undefined;
+  readonly metricsPort?: number | undefined;
+  readonly scrapers?: readonly string[];
   readonly extraConfiguration?: string;
 }
 
@@ -37,9 +39,18 @@ export const haproxy = serviceType<HaproxyOptions>({
     largestNumberOfConnections: "Connections at once.",
     timeout: "How long a side may be silent: 30s, 5m.",
     statisticsPort: "Port of a page, on this machine alone, that tells the state of each server.",
+    metricsPort: "Port where Prometheus is told the same in figures, at /metrics.",
+    scrapers: "Addresses and networks that the firewall lets ask there; an empty list means all.",
     extraConfiguration: "Further sections of haproxy.cfg.",
   },
-  defaults: { largestNumberOfConnections: 4096, timeout: "1m", statisticsPort: undefined, extraConfiguration: "" },
+  defaults: {
+    largestNumberOfConnections: 4096,
+    timeout: "1m",
+    statisticsPort: undefined,
+    metricsPort: undefined,
+    scrapers: [],
+    extraConfiguration: "",
+  },
   validate: ({ ports }) => [
     ...ports
       .filter(({ name }) => !/^[A-Za-z0-9_.:-]+$/.test(name))
@@ -65,8 +76,15 @@ export const haproxy = serviceType<HaproxyOptions>({
     extend(configurationChecks, (options) => [
       { name: "haproxy", program: sbin("haproxy", "haproxy"), arguments: ["-c", "-f", haproxyConf(options)] },
     ]),
-    extend(firewall, ({ ports }) => ports.map(({ name, port }) => openPort(port, { service: name }))),
-    extend(checks, ({ ports }) => [unitActive("haproxy.service"), ...ports.map(({ port }) => portAnswers(port))]),
+    extend(firewall, ({ ports, metricsPort, scrapers }) => [
+      ...ports.map(({ name, port }) => openPort(port, { service: name })),
+      ...(metricsPort === undefined ? [] : [openPort(metricsPort, { from: scrapers, service: "haproxy's metrics" })]),
+    ]),
+    extend(checks, ({ ports, metricsPort }) => [
+      unitActive("haproxy.service"),
+      ...ports.map(({ port }) => portAnswers(port)),
+      ...(metricsPort === undefined ? [] : [portAnswers(metricsPort)]),
+    ]),
   ],
 });
 
@@ -90,6 +108,11 @@ function haproxyConf(options: Required<HaproxyOptions>): GeneratedFile {
         options.statisticsPort === undefined
           ? ""
           : `frontend statistics\n  mode http\n  bind 127.0.0.1:${options.statisticsPort}\n  stats enable\n  stats uri /`
+      }
+      ${
+        options.metricsPort === undefined
+          ? ""
+          : `frontend metrics\n  mode http\n  bind :::${options.metricsPort} v4v6\n  http-request use-service prometheus-exporter if { path /metrics }\n  http-request return status 404`
       }
       ${options.extraConfiguration}
     `,

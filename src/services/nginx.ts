@@ -30,6 +30,7 @@ export interface NginxOptions {
   readonly sites?: readonly NginxSite[];
   readonly workerConnections?: number;
   readonly largestRequest?: string;
+  readonly statusPort?: number | undefined;
   readonly extraConfiguration?: string;
 }
 
@@ -41,9 +42,16 @@ export const nginx = serviceType<NginxOptions, readonly NginxSite[]>({
     sites: "What is served: names, port, certificate, and at each path a folder, other servers or a redirection.",
     workerConnections: "Connections that each worker holds at once.",
     largestRequest: "Largest body of a request: 1m, 100m; 0 for any.",
+    statusPort: "Port, on this machine alone, that tells how many connections and requests there were: for exporters.",
     extraConfiguration: "Further directives of the http block.",
   },
-  defaults: { sites: [], workerConnections: 1024, largestRequest: "1m", extraConfiguration: "" },
+  defaults: {
+    sites: [],
+    workerConnections: 1024,
+    largestRequest: "1m",
+    statusPort: undefined,
+    extraConfiguration: "",
+  },
   extend: (options, received: readonly Received<readonly NginxSite[]>[]) => ({
     ...options,
     sites: [...options.sites, ...received.flatMap(({ value }) => value)],
@@ -87,9 +95,11 @@ export const nginx = serviceType<NginxOptions, readonly NginxSite[]>({
           ],
     ),
     extend(firewall, ({ sites }) => sites.map((site) => openPort(portOf(site), { service: "web" }))),
-    extend(checks, ({ sites }) => [
+    extend(checks, ({ sites, statusPort }) => [
       unitActive("nginx.service"),
-      ...[...new Set(sites.map(portOf))].map((port) => portAnswers(port)),
+      ...[...new Set([...sites.map(portOf), ...(statusPort === undefined ? [] : [statusPort])])].map((port) =>
+        portAnswers(port),
+      ),
     ]),
   ],
 });
@@ -122,6 +132,11 @@ function nginxConf(options: Required<NginxOptions>): GeneratedFile {
         access_log syslog:server=unix:/dev/log,nohostname;
         ${options.extraConfiguration}
         ${options.sites.map(siteText)}
+        ${
+          options.statusPort === undefined
+            ? ""
+            : `server {\n  listen 127.0.0.1:${options.statusPort};\n  access_log off;\n  location = / { stub_status; }\n}`
+        }
       }
     `,
   );

@@ -37,28 +37,31 @@ const authority = { nameServers: [hosts.front] };
 
 test("names, balanced web servers, a proxy, a closed firewall, and an address that outlives its machine", async () => {
   const session = testSession();
+  const balancer = haproxy({
+    ports: [
+      {
+        ...{ name: "web", port: 80, mode: "http", healthPath: "/" },
+        servers: [hosts.front, hosts.desk].map((host) => endpoint("http", host, { port: port("http", 8080) })),
+      },
+    ],
+    ...{ statisticsPort: 8404, metricsPort: 8405 },
+  });
   const front = machine(
     "front",
     bind9({
       zones: [hostZone(site, authority, ["@ MX 10 front"]), reverseZone(site, "0.77.10.in-addr.arpa", authority)],
+      statisticsPort: 8053,
     }),
-    haproxy({
-      ports: [
-        {
-          ...{ name: "web", port: 80, mode: "http", healthPath: "/" },
-          servers: [hosts.front, hosts.desk].map((host) => endpoint("http", host, { port: port("http", 8080) })),
-        },
-      ],
-      statisticsPort: 8404,
-    }),
+    balancer,
     ...webServer("front"),
     keepalived({ floating: [floating("front", 150)] }),
     firewall({ policy: "closed" }),
   );
   const desk = machine(
     "desk",
+    balancer,
     ...webServer("desk"),
-    keepalived({ floating: [{ ...floating("desk", 100), healthy: "systemctl is-active --quiet nginx" }] }),
+    keepalived({ floating: [{ ...floating("desk", 100), healthy: "systemctl is-active --quiet haproxy" }] }),
     unbound({
       dnssecValidation: false,
       forwardZones: [{ name: "example.org", servers: [endpoint("dns", hosts.front)] }],
@@ -85,6 +88,15 @@ test("names, balanced web servers, a proxy, a closed firewall, and an address th
       await desk.succeeds("systemctl stop nginx");
       await desk.waitUntilSucceeds(`test "$(for i in 1 2 3 4; do ${get}; done | sort -u)" = front`);
 
+      // What they tell of it: Prometheus, and exporters on the machine.
+      const isDown = 'haproxy_server_status{proxy="web",server="desk-8080",state="DOWN"} 1';
+      await desk.waitUntilSucceeds(`curl -sS --max-time 20 http://10.77.0.2:8405/metrics | grep -Fx '${isDown}'`);
+      assert.match(await front.succeeds("curl -sS --max-time 20 http://127.0.0.1:8081/"), /^Active connections: \d/);
+      assert.match(
+        await front.succeeds("curl -sS --max-time 20 http://127.0.0.1:8053/json/v1/server"),
+        /"opcodes":\{\s*"QUERY":[1-9]/,
+      );
+
       // A resolver behind the server, and a proxy that lets through what is on its list.
       assert.equal(await desk.succeeds("dig +short @127.0.0.1 front.example.org"), "10.77.0.2");
       const proxied = (url: string) =>
@@ -108,10 +120,12 @@ test("names, balanced web servers, a proxy, a closed firewall, and an address th
       await front.waitUntilSucceeds(hasAddress);
       await desk.fails(hasAddress);
       await desk.succeeds("systemctl start nginx");
-      assert.equal(await desk.succeeds("curl -sS --max-time 20 http://10.77.0.100:8080/"), "front");
+      const floats = "curl -sS --max-time 20 http://10.77.0.100/";
+      await desk.waitUntilSucceeds(`for i in 1 2 3 4; do ${floats}; done | sort -u | wc -l | grep -qx 2`);
       await front.kill();
       await desk.waitUntilSucceeds(hasAddress);
-      assert.equal(await desk.succeeds("curl -sS --max-time 20 http://10.77.0.100:8080/"), "desk");
+      // The balancer of the other machine answers in its place, and leaves out the web server that went with it.
+      await desk.waitUntilSucceeds(`test "$(for i in 1 2 3 4; do ${floats}; done | sort -u)" = desk`);
     },
     { lock: session.lockFile, store: session.store.directory },
   );
@@ -143,7 +157,7 @@ function floating(name: keyof typeof hosts, priority: number) {
 /** Serves its own name. */
 function webServer(name: string): readonly Service[] {
   return [
-    nginx({ sites: [{ port: 8080, locations: [{ path: "/", root: "/etc/site" }] }] }),
+    nginx({ sites: [{ port: 8080, locations: [{ path: "/", root: "/etc/site" }] }], statusPort: 8081 }),
     simpleService("page", etcFiles, [etcFile("/etc/site/index.html", `${name}\n`)]),
   ];
 }
