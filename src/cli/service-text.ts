@@ -1,4 +1,4 @@
-import type { DescribedService } from "../services/described-service.ts";
+import { type DescribedService, wordsOf } from "../services/described-service.ts";
 
 /** All about a service type, for people who read it in a terminal. */
 export function serviceText({
@@ -8,6 +8,7 @@ export function serviceText({
   records,
   example,
   name,
+  brings,
 }: DescribedService): string {
   const lines = options.flatMap((option) => [
     `  ${option.name}: ${option.type}`,
@@ -21,7 +22,8 @@ export function serviceText({
     ...[name, `  ${description}`, ""],
     ...lines,
     ...declarations,
-    ...(use.length > 0 ? ["", "  Example", "", ...indented(use.join("\n"))] : []),
+    ...(use.length > 0 ? ["", "  Example", "", ...indented(use.join("\n")), ""] : []),
+    ...wordsOf(brings).map(({ does, what }) => `  ${does}: ${what.join(", ")}`),
     "",
   ].join("\n");
 }

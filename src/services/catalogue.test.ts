@@ -5,7 +5,7 @@ import { baseFileSystems, baseServices, fileSystem, label, operatingSystem } fro
 import type { AnyServiceType } from "../language/service-type.ts";
 import { lowerSystem } from "../system/lower.ts";
 import { serviceCatalogue } from "./catalogue.ts";
-import { describedService } from "./described-service.ts";
+import { type DescribedService, describedService, wordsOf } from "./described-service.ts";
 import { serviceExamples } from "./examples.ts";
 import { ipvs, slurmctld, sssd } from "./index.ts";
 
@@ -52,6 +52,36 @@ test("each option has a type, and each service an example that a system can hold
   }
 });
 
+/** Parts of others, which are looked at and judged there, and what is there once and for all. */
+const unseen = [
+  ...["administrators", "bastion", "consoles", "dhcp-networking", "qemu-guest-agent", "slurm", "state"],
+  ...["static-networking", "users"],
+];
+
+/** Who judges what, of those programs that can; a list that only grows. */
+const judges: Readonly<Record<string, string>> = {
+  ...{ autofs: "automount", bind9: "named-checkconf", caddy: "caddy", chrony: "chronyd", firewall: "nft" },
+  ...{ haproxy: "haproxy", keepalived: "keepalived", logrotate: "logrotate", lvm: "lvmconfig" },
+  ...{ "mail-relay": "postconf", mariadb: "mariadbd", nginx: "nginx", nslcd: "nslcd", openssh: "sshd" },
+  ...{ podman: "quadlet", postgresql: "postgres", rsyslog: "rsyslogd", slapd: "slapadd", slurm: "scontrol" },
+  ...{ squid: "squid", sssd: "sssctl", timer: "systemd-analyze", unbound: "unbound-checkconf" },
+  ...{ "zabbix-agent": "zabbix_agentd", "zabbix-frontend": "php-fpm", "zabbix-server": "zabbix_server" },
+};
+
+test("services are watched, judged by their own checkers, and heard where the firewall lets in", () => {
+  const described = serviceCatalogue().map(describedService);
+  const unwatched = described.filter(({ brings }) => brings.checks.length === 0).map(({ name }) => name);
+  assert.deepEqual(unwatched, unseen);
+  const judged = described.filter(({ brings }) => brings.judgedBy.length > 0);
+  assert.deepEqual(Object.fromEntries(judged.map(({ name, brings }) => [name, brings.judgedBy[0]])), judges);
+  for (const { name, brings } of described) {
+    const ports = brings.opens.flatMap((opening) => /^tcp dport (\d+)(?: from|$)/.exec(opening)?.[1] ?? []);
+    // The kernel answers for IPVS, and containers may take their time.
+    if (["ipvs", "podman"].includes(name)) continue;
+    for (const port of ports) assert.ok(brings.checks.includes(`tcp port ${port} answers`), `${name} ${port}`);
+  }
+});
+
 test("types are told as they were written", () => {
   const { options, records } = describedService(ipvs);
   assert.deepEqual(
@@ -75,17 +105,26 @@ const introduction = `# Services of the catalogue
 
 Written from the catalogue itself by \`MESO_UPDATE_DOCS=1 npm test -- src/services/catalogue.test.ts\`; do not edit.
 \`meso system search TERM\` and \`meso system describe SERVICE\` show the same. How to use services and to write your own: [language.md](language.md).
+Examples are of one site: \`hosts\` are those of its inventory, \`waves\` is its Slurm cluster, \`base\` its directory.
 `;
 
 function chapter(type: AnyServiceType): string {
-  const { name, function: call, description, options, records, example } = describedService(type);
+  const service = describedService(type);
+  const { name, function: call, description, options, records, example } = service;
   const rows = options.map((option) => {
     const value = option.isRequired ? "required" : codeOf(option.default ?? "undefined");
     return `| \`${option.name}\` | ${codeOf(option.type)} | ${value} | ${inCell(option.text)} |`;
   });
   const table = rows.length > 0 ? ["| option | type | default | |", "| --- | --- | --- | --- |", ...rows, ""] : [];
   const listing = [...records, example].filter((text) => text !== undefined).join("\n\n");
-  return [`## ${name}`, "", `\`${call}\`: ${description}`, "", ...table, "```ts", listing, "```", ""].join("\n");
+  const start = [`## ${name}`, "", `\`${call}\`: ${description}`, "", ...table, "```ts", listing, "```", ""];
+  return [...start, ...broughtAbout(service), ""].join("\n").replace(/\n{3,}$/, "\n\n");
+}
+
+/** What the example brings about, in a sentence. */
+function broughtAbout({ brings }: DescribedService): string[] {
+  const parts = wordsOf(brings).map(({ does, what }) => `${does} ${what.map((word) => `\`${word}\``).join(", ")}`);
+  return parts.length === 0 ? [] : [`As written here: ${parts.join("; ")}.`];
 }
 
 function codeOf(value: string): string {

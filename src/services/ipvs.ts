@@ -4,7 +4,7 @@ import type { Endpoint } from "../language/endpoint.ts";
 import { extend, serviceType } from "../language/service-type.ts";
 import { type Text, text } from "../language/text.ts";
 import { kernelModules, sysctl } from "../system/essential-boot.ts";
-import { profile } from "../system/essential-profile.ts";
+import { checks, commandSucceeds, profile } from "../system/essential-profile.ts";
 import { firewall, openPort } from "./firewall.ts";
 import { keepalived } from "./keepalived.ts";
 
@@ -57,6 +57,12 @@ export const ipvs = serviceType<IpvsOptions>({
       virtualServers.map(({ port, protocol = "TCP" }) =>
         openPort(port, { protocol: protocol === "TCP" ? "tcp" : "udp", service: "IPVS" }),
       ),
+    ),
+    extend(checks, ({ virtualServers }) =>
+      virtualServers.map(({ address, port, protocol = "TCP" }) => {
+        const listed = `${protocol}  ${address.includes(":") ? `[${address}]` : address}:${port} `;
+        return commandSucceeds("sh", "-c", `ipvsadm --list --numeric | grep -Fq '${listed}'`);
+      }),
     ),
   ],
 });

@@ -4,6 +4,7 @@ import { configurationChecks } from "../system/essential-configuration.ts";
 import { etcFile, etcFiles } from "../system/essential-files.ts";
 import { checks, profile, unitActive } from "../system/essential-profile.ts";
 import { enableUnit, systemdUnits } from "../system/essential-units.ts";
+import { state, stateFolder } from "./state.ts";
 
 const frequencies = ["hourly", "daily", "weekly", "monthly", "yearly"] as const;
 
@@ -58,6 +59,8 @@ export const logrotate = serviceType<LogrotateOptions, readonly LogRotation[]>({
   ],
   extensions: [
     extend(profile, () => ["logrotate"]),
+    // When each file was last put aside.
+    extend(state, () => [stateFolder("/var/lib/logrotate", { units: ["logrotate.service"] })]),
     extend(etcFiles, ({ rotations }) =>
       // Its files must be root's and writable by nobody else, which links into the store are not known to be.
       rotations.map((rotation) =>

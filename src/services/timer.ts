@@ -5,6 +5,7 @@ import { configurationChecks } from "../system/essential-configuration.ts";
 import { credentials } from "../system/essential-credentials.ts";
 import { checks, unitActive } from "../system/essential-profile.ts";
 import { systemdUnits, unit } from "../system/essential-units.ts";
+import { state, stateFolder } from "./state.ts";
 
 export interface TimerOptions {
   readonly name: string;
@@ -80,6 +81,10 @@ export const timer = serviceType<TimerOptions>({
         `,
       }),
     ]),
+    // When it last ran.
+    extend(state, ({ name, catchUp }) =>
+      catchUp ? [stateFolder("/var/lib/systemd/timers", { units: [`${name}.timer`] })] : [],
+    ),
     extend(configurationChecks, ({ name, onCalendar, command }) => [
       {
         name: "systemd-analyze",
