@@ -5,6 +5,8 @@ import type { SegmentTable } from "../store/segment.ts";
 import { accountNumber } from "../system/account-numbers.ts";
 import { type ComposedSystem, composeSystem } from "../system/compose.ts";
 import type { Remember } from "../system/hooks/remember.ts";
+import type { ResolvedSource } from "../system/manifest-hash.ts";
+import type { ComposedSource } from "../system/place-sources.ts";
 import { fetchSegments } from "./fetch-archives.ts";
 import { configurationJudge } from "./judge-configuration.ts";
 import { composedPackage, packagesTree } from "./packages-tree.ts";
@@ -51,6 +53,7 @@ export async function realiseSystem(
   const readFile = (entry: FileEntry): Uint8Array => readContent(session.store, entry.content, entry.size);
   const bootTree = packagesTree(session, bootPackages, tableOf);
   const toolTree = packagesTree(session, toolPackages, tableOf);
+  const sources = await builtSources(session, prepared.sources);
   const composed = await stage(
     session,
     "compose",
@@ -58,6 +61,7 @@ export async function realiseSystem(
       composeSystem({
         manifest,
         packages: packages.map((one) => composedPackage(session, one, tableOf(one.sha256))),
+        sources,
         readFile,
         remember: rememberer(session),
         // Programs of another architecture do not run here.
@@ -68,7 +72,20 @@ export async function realiseSystem(
     ({ tree }) => `${tree.size} paths from ${packages.length} packages and ${manifest.files.length} generated files`,
   );
   await Promise.all(begun);
-  return { ...composed, prepared, bootTree, toolTree, segments, readFile };
+  const all = new Map([
+    ...segments,
+    ...sources.flatMap(({ items }) => items.map(({ segment }) => [segment.id, segment] as const)),
+  ]);
+  return { ...composed, prepared, bootTree, toolTree, segments: all, readFile };
+}
+
+async function builtSources(
+  session: BuildSession,
+  sources: readonly ResolvedSource[],
+): Promise<readonly ComposedSource[]> {
+  if (sources.length === 0) return [];
+  const { buildSources } = await import("./system-sources.ts");
+  return buildSources(session, sources);
 }
 
 function rememberer({ store }: BuildSession): Remember {

@@ -10,7 +10,7 @@ import type { OperatingSystem } from "../language/operating-system.ts";
 import { fieldLocation } from "../language/record.ts";
 import { lowerSystem } from "../system/lower.ts";
 import type { SystemManifest } from "../system/manifest.ts";
-import { systemHash } from "../system/manifest-hash.ts";
+import { type ResolvedSource, systemHash } from "../system/manifest-hash.ts";
 import { unknownPackageProblems } from "../system/validate-packages.ts";
 import { type OpenChannel, openChannel } from "./channel.ts";
 import { type BuildSession, stage } from "./session.ts";
@@ -26,7 +26,9 @@ export interface ResolvedSystem {
   readonly toolPackages: readonly ResolvedPackage[];
   /** Packages of this host's architecture that archives are unpacked with. They decide no byte of the system. */
   readonly unpackPackages: readonly ResolvedPackage[];
-  /** Names the system: SHA-256 of manifest and archives. */
+  /** Packages built from source that are in the root file system, sorted by name: derivations, not built yet. */
+  readonly sources: readonly ResolvedSource[];
+  /** Names the system: SHA-256 of manifest, archives and packages from source. */
   readonly systemHash: string;
 }
 
@@ -53,6 +55,7 @@ export function systemPreparer(session: BuildSession): (os: OperatingSystem) => 
     return stage(session, "resolve", async () => {
       const packages = await resolvePackages(channel, manifest);
       checkRecommends(os, manifest, packages);
+      const sources = os.sourcePackages.length > 0 ? await resolveSources(session, os, packages) : [];
       const [bootPackages, toolPackages, unpackPackages] = await Promise.all([
         resolveNamed(channel, bootPackageNames(manifest.architecture), manifest.architecture),
         resolveNamed(channel, toolPackageNames(manifest.architecture), hostArchitecture()),
@@ -64,11 +67,26 @@ export function systemPreparer(session: BuildSession): (os: OperatingSystem) => 
         bootPackages,
         toolPackages,
         unpackPackages,
-        systemHash: systemHash(manifest, onceEach([...packages, ...bootPackages, ...toolPackages])),
+        sources,
+        systemHash: systemHash(manifest, onceEach([...packages, ...bootPackages, ...toolPackages]), sources),
         channel,
       };
     });
   };
+}
+
+async function resolveSources(
+  session: BuildSession,
+  os: OperatingSystem,
+  packages: readonly ResolvedPackage[],
+): Promise<readonly ResolvedSource[]> {
+  // The room of source packages is large, and most systems have none.
+  const { resolveSourcePackages } = await import("./system-sources.ts");
+  return resolveSourcePackages(
+    session,
+    os,
+    packages.map(({ name }) => name),
+  );
 }
 
 /** Every package whose archive a build of the system needs, once. */

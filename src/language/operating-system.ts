@@ -38,6 +38,11 @@ interface OperatingSystemFields {
   /** Debian packages, without their dependencies. */
   packages: readonly PackageWish[];
   /**
+   * Packages built from source (`sourcePackage`): in the place of the Debian packages that they say they replace, whose
+   * dependents use them; those that replace none are there beside, with their programs in /usr/local.
+   */
+  sourcePackages: readonly PackageFromSource[];
+  /**
    * Whose Recommends come too, where they can: `true` for every package's, or the names of packages, each for its own
    * only. Nobody's by default, as images stay small and say what they hold.
    */
@@ -62,6 +67,14 @@ interface OperatingSystemFields {
 }
 
 export type OperatingSystem = RecordOf<OperatingSystemFields, "hostName" | "fileSystems">;
+
+/** What a system needs to know of a `sourcePackage`, whose room is above this one. */
+export interface PackageFromSource {
+  readonly name: string;
+  readonly version: string;
+  /** Names of Debian packages. */
+  readonly replaces: readonly string[];
+}
 
 /** Keyboard of the console, as xkeyboard-config(7) names them. */
 export interface Keyboard {
@@ -123,6 +136,7 @@ export function defineOperatingSystem(
       users: [],
       groups: [],
       packages: defaults.packages,
+      sourcePackages: [],
       recommends: false,
       services: defaults.services,
       nameResolution: defaultNameResolution,
@@ -188,6 +202,7 @@ const operatingSystemChecks: { readonly [K in keyof OperatingSystemFields]: Chec
   users: aList(aRecord("userAccount")),
   groups: aList(aRecord("userGroup")),
   packages: aList(aPackage),
+  sourcePackages: aList(aRecord("sourcePackage")),
   recommends: (value) => (typeof value === "boolean" ? [] : aList(aPackage)(value)),
   services: aList(aRecord("service")),
   nameResolution: aRecord("nameResolution"),

@@ -25,12 +25,15 @@ import { markUpdated } from "./hooks/update-marks.ts";
 import type { JudgedPackage } from "./ledger/judge-scripts.ts";
 import type { ManifestFile, SystemManifest } from "./manifest.ts";
 import { type ComposedPackage, type MergedPackages, mergePackages } from "./merge-packages.ts";
+import { type ComposedSource, placeSources } from "./place-sources.ts";
 import { unknownNameProblems } from "./unknown-names.ts";
 
 export interface ComposeInput {
   readonly manifest: SystemManifest;
   /** What the resolver chose, read from the store; in any order. */
   readonly packages: readonly ComposedPackage[];
+  /** Packages built from source, and what they need. */
+  readonly sources?: readonly ComposedSource[];
   readonly readFile: (entry: FileEntry) => Uint8Array;
   readonly runTool: RunTool;
   /** Looks at configurations before they are in an image; nobody does when left out. */
@@ -92,6 +95,7 @@ export async function composeSystem(input: ComposeInput): Promise<ComposedSystem
   );
   const merged = mergePackages(packages, diversions);
   const tree = merged.tree;
+  const replaced = placeSources(tree, input.sources ?? [], readFile);
   const accounts = accountsOf(input, tree, judged);
   settleOwners(merged, accounts);
   const shippedBy = new Map<string, string>();
@@ -123,6 +127,7 @@ export async function composeSystem(input: ComposeInput): Promise<ComposedSystem
     diversions,
     overrides: judged.flatMap(({ effects }) => effects.attributes.filter(({ registered }) => registered)),
     architecture: manifest.architecture,
+    replaced,
     readFile,
     remember,
   });

@@ -3,7 +3,7 @@ import { sortedBy } from "../../base/order.ts";
 import type { FileEntry } from "../../store/file-tree.ts";
 import { type DraftTree, generatedDirectory, generatedFile } from "../draft-tree.ts";
 import type { AttributeEffect } from "../ledger/effects.ts";
-import type { ComposedPackage, Diversion } from "../merge-packages.ts";
+import { type ComposedPackage, type Diversion, mergedPath } from "../merge-packages.ts";
 import type { Remember } from "./remember.ts";
 
 const folder = "/var/lib/dpkg";
@@ -13,6 +13,8 @@ export interface DpkgRecords {
   readonly diversions: readonly Diversion[];
   readonly overrides: readonly AttributeEffect[];
   readonly architecture: string;
+  /** Paths on merged /usr, by package, that hold something else now: nothing is said of their content. */
+  readonly replaced?: ReadonlyMap<string, ReadonlySet<string>>;
   readonly readFile: (entry: FileEntry) => Uint8Array;
   readonly remember: Remember;
 }
@@ -55,9 +57,19 @@ export async function writeDpkgDatabase(
     for (const record of segment.records ?? []) {
       if (record.kind !== "file") continue;
       const content = { kind: "segment", segment: segment.id, offset: record.offset } as const;
-      tree.set(record.path, { ...record, content, origin: name });
+      const entry: FileEntry = { ...record, content, origin: name };
+      const paths = records.replaced?.get(name);
+      const isChanged = paths && record.path.endsWith(".md5sums");
+      tree.set(record.path, isChanged ? withoutSums(entry, paths, records.readFile) : entry);
     }
   }
+}
+
+/** Lines of md5sums name paths as the archive has them, without the first slash. */
+function withoutSums(entry: FileEntry, paths: ReadonlySet<string>, readFile: DpkgRecords["readFile"]): FileEntry {
+  const lines = Buffer.from(readFile(entry)).toString().split("\n");
+  const kept = lines.filter((line) => !paths.has(mergedPath(`/${line.slice(line.indexOf("  ") + 2)}`)));
+  return { ...generatedFile(kept.join("\n"), { origin: entry.origin, mode: entry.mode }) };
 }
 
 /** The same in every system: systems that are composed one after the other share it. */
