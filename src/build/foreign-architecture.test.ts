@@ -10,8 +10,9 @@ import type { FileEntry } from "../store/file-tree.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { realiseSystem } from "./compose.ts";
 import { diskImage } from "./disk-image.ts";
+import { hostArchitecture } from "./host-architecture.ts";
 import { writeOutput } from "./output-file.ts";
-import { hostArchitecture, prepareSystem } from "./prepare.ts";
+import { prepareSystem } from "./prepare.ts";
 
 const architecture = hostArchitecture() === "arm64" ? "amd64" : "arm64";
 /** e_machine of elf.h, at offset 18. */

@@ -16,7 +16,7 @@ import type { DebianOrigin } from "../packages/origin.ts";
 import { packageGraph, type SourcePackage } from "../packages/source-package.ts";
 import { type Items, openItems } from "../store/items.ts";
 import { openChannel, pinnedSuites } from "./channel.ts";
-import { hostArchitecture } from "./prepare.ts";
+import { hostArchitecture } from "./host-architecture.ts";
 import type { BuildSession } from "./session.ts";
 
 /** Packages as derivations in the store: everything is known, nothing is built. */

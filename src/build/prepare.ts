@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { arch } from "node:process";
 import { MesoError } from "../base/error.ts";
 import { nearestHint } from "../base/nearest.ts";
 import { onceForEach } from "../base/once-for-each.ts";
@@ -13,7 +12,9 @@ import type { SystemManifest } from "../system/manifest.ts";
 import { type ResolvedSource, systemHash } from "../system/manifest-hash.ts";
 import { unknownPackageProblems } from "../system/validate-packages.ts";
 import { type OpenChannel, openChannel } from "./channel.ts";
+import { hostArchitecture } from "./host-architecture.ts";
 import { type BuildSession, stage } from "./session.ts";
+import type { sourceResolver } from "./system-sources.ts";
 
 /** A system whose every input is known by hash, before anything is downloaded: plain data. */
 export interface ResolvedSystem {
@@ -47,6 +48,7 @@ export function prepareSystem(session: BuildSession, os: OperatingSystem): Promi
 /** `prepareSystem` for many systems of one session: a channel is opened once, and the same wishes resolved once. */
 export function systemPreparer(session: BuildSession): (os: OperatingSystem) => Promise<PreparedSystem> {
   const channelOf = onceForEach((request: ChannelRequest) => openChannel(session, request));
+  const sourcesOf = lateSourceResolver(session);
   return async (os) => {
     const manifest = await stage(session, "evaluate", () => lowerSystem(os));
     const channel = await channelOf(channelRequest(manifest)).catch((error: unknown) => {
@@ -55,7 +57,10 @@ export function systemPreparer(session: BuildSession): (os: OperatingSystem) => 
     return stage(session, "resolve", async () => {
       const packages = await resolvePackages(channel, manifest);
       checkRecommends(os, manifest, packages);
-      const sources = os.sourcePackages.length > 0 ? await resolveSources(session, os, packages) : [];
+      const sources = await sourcesOf(
+        os,
+        packages.map(({ name }) => name),
+      );
       const [bootPackages, toolPackages, unpackPackages] = await Promise.all([
         resolveNamed(channel, bootPackageNames(manifest.architecture), manifest.architecture),
         resolveNamed(channel, toolPackageNames(manifest.architecture), hostArchitecture()),
@@ -75,18 +80,14 @@ export function systemPreparer(session: BuildSession): (os: OperatingSystem) => 
   };
 }
 
-async function resolveSources(
-  session: BuildSession,
-  os: OperatingSystem,
-  packages: readonly ResolvedPackage[],
-): Promise<readonly ResolvedSource[]> {
-  // The room of source packages is large, and most systems have none.
-  const { resolveSourcePackages } = await import("./system-sources.ts");
-  return resolveSourcePackages(
-    session,
-    os,
-    packages.map(({ name }) => name),
-  );
+/** The room of source packages is large, and most systems have none. */
+function lateSourceResolver(session: BuildSession): ReturnType<typeof sourceResolver> {
+  let resolver: Promise<ReturnType<typeof sourceResolver>> | undefined;
+  return async (os, installed) => {
+    if (os.sourcePackages.length === 0) return [];
+    resolver ??= import("./system-sources.ts").then((module) => module.sourceResolver(session));
+    return (await resolver)(os, installed);
+  };
 }
 
 /** Every package whose archive a build of the system needs, once. */
@@ -97,17 +98,6 @@ export function allPackages(system: ResolvedSystem): readonly ResolvedPackage[] 
 
 function onceEach(packages: readonly ResolvedPackage[]): readonly ResolvedPackage[] {
   return [...new Map(packages.map((one) => [one.sha256, one])).values()];
-}
-
-/** Debian's name of the architecture that this process runs on. */
-export function hostArchitecture(): string {
-  const names: Partial<Record<typeof arch, string>> = {
-    x64: "amd64",
-    arm64: "arm64",
-    riscv64: "riscv64",
-    ppc64: "ppc64el",
-  };
-  return names[arch] ?? arch;
 }
 
 /** What of Debian a manifest is made from: its own architecture, and the host's for the tools. */

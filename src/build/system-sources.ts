@@ -16,33 +16,52 @@ import type { Store } from "../store/store.ts";
 import { type NewSegmentEntry, writeSegment } from "../store/write-segment.ts";
 import type { ResolvedSource } from "../system/manifest-hash.ts";
 import type { ComposedSource } from "../system/place-sources.ts";
+import { hostArchitecture } from "./host-architecture.ts";
 import { preparePackages } from "./package-graph.ts";
 import { type BuildSession, stage } from "./session.ts";
 
 /**
- * The derivations of a system's packages from source, written into the store.
+ * Gives the derivations of systems' packages from source, written into the store; of each package once.
  *
- * @throws MesoError `replaces-nothing` for one that takes the place of packages that the system has not, beside what
- *   `preparePackages` throws.
+ * @throws MesoError `replaces-nothing` for one that takes the place of packages that the system has not,
+ *   `foreign-source` for a system of another architecture than this host's, beside what `preparePackages` throws.
  */
-export async function resolveSourcePackages(
+export function sourceResolver(
   session: BuildSession,
-  os: OperatingSystem,
-  installed: readonly string[],
-): Promise<readonly ResolvedSource[]> {
-  const wanted = os.sourcePackages as readonly SourcePackage[];
-  const problems = wanted.flatMap((one) => replacesNothing(os, one, installed));
-  if (problems.length > 0) throw new MesoError(problems);
-  const { nodes } = await preparePackages(session, wanted);
-  return sortedBy(
-    wanted.map((one) => {
-      const { path, derivation } = nodes.get(one)!;
-      const [output] = [derivation.outputs.get("out") ?? [...derivation.outputs.values()][0]!];
-      const { name, version, replaces } = one;
-      return { name, version, derivation: path, output: output.path, replaces: [...replaces] };
-    }),
-    ({ name, version }) => `${name} ${version}`,
-  );
+): (os: OperatingSystem, installed: readonly string[]) => Promise<readonly ResolvedSource[]> {
+  const known = new Map<SourcePackage, Promise<ResolvedSource>>();
+  const resolve = async (one: SourcePackage): Promise<ResolvedSource> => {
+    const { nodes } = await preparePackages(session, [one]);
+    const { path, derivation } = nodes.get(one)!;
+    const output = derivation.outputs.get("out") ?? [...derivation.outputs.values()][0]!;
+    const { name, version, replaces } = one;
+    return { name, version, derivation: path, output: output.path, replaces: [...replaces] };
+  };
+  const resolveOnce = (one: SourcePackage): Promise<ResolvedSource> => {
+    const resolved = known.get(one) ?? resolve(one);
+    known.set(one, resolved);
+    return resolved;
+  };
+  return async (os, installed) => {
+    const wanted = os.sourcePackages as readonly SourcePackage[];
+    const problems = [...foreign(os), ...wanted.flatMap((one) => replacesNothing(os, one, installed))];
+    if (problems.length > 0) throw new MesoError(problems);
+    return sortedBy(await Promise.all(wanted.map(resolveOnce)), ({ name, version }) => `${name} ${version}`);
+  };
+}
+
+function foreign(os: OperatingSystem): readonly Problem[] {
+  if (os.architecture === hostArchitecture()) return [];
+  const where = fieldLocation(os, "sourcePackages");
+  return [
+    {
+      code: "foreign-source",
+      what: `packages are built from source for ${hostArchitecture()} here, and the system is of ${os.architecture}`,
+      field: "sourcePackages",
+      ...(where && { where }),
+      hint: `build it on a host of ${os.architecture}`,
+    },
+  ];
 }
 
 function replacesNothing(os: OperatingSystem, one: SourcePackage, installed: readonly string[]): readonly Problem[] {

@@ -1,6 +1,6 @@
 import { onceForEach } from "../base/once-for-each.ts";
 import { type OpenChannel, offeredSuites, openChannel, openSuites, packagesTexts } from "../build/channel.ts";
-import { hostArchitecture } from "../build/prepare.ts";
+import { hostArchitecture } from "../build/host-architecture.ts";
 import { type BuildSession, stage } from "../build/session.ts";
 import { sourceDigest } from "../build/source-digest.ts";
 import type { ChannelRequest } from "../debian/indices.ts";

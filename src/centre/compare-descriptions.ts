@@ -135,6 +135,10 @@ function settingsOf(system: SystemDescription): Map<string, string> {
     ["initrd modules", kernel.initrdModules.join(" ")],
     ["boot loader", `${bootloader.kind} on ${bootloader.targets.join(", ") || "no disk"}, ${bootloader.timeout} s`],
     ["recommended packages", typeof recommends === "boolean" ? (recommends ? "all" : "none") : recommends.join(" ")],
+    ...(system.sourcePackages ?? []).map(({ name, version, output, replaces }) => {
+      const inPlaceOf = replaces.length > 0 ? `, in place of ${replaces.join(", ")}` : "";
+      return [`${name} from source`, `${version} at ${output}${inPlaceOf}`] as const;
+    }),
     ...Object.entries(system.accountNumbers).map(([name, id]) => [`number of ${name}`, String(id)] as const),
     ...Object.entries(system.alternatives).map(([name, path]) => [`alternative ${name}`, path] as const),
     ...system.acknowledgedScripts.map(

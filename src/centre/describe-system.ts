@@ -58,6 +58,12 @@ export async function describeSystem(prepared: PreparedSystem, options: Describe
       ],
       packageKey,
     ),
+    ...(prepared.sources.length > 0 && {
+      sourcePackages: prepared.sources.map(({ name, version, output, replaces }) => ({
+        ...{ name, version, output },
+        replaces: [...replaces].sort(compareBytes),
+      })),
+    }),
     wishes: manifest.packages.map(({ name, origins: wishedBy }) => ({ name, origins: wishedBy.map(place) })),
     recommends: manifest.recommends,
     files: manifest.files.map((file) => describeFile(file, place(file.origin))),

@@ -207,6 +207,7 @@ const descriptionShape: Shape = {
   },
   optional: {
     imageHash: aDigest,
+    sourcePackages: { list: { members: { name: aName, version: aText, output: aPath, replaces: names } } },
     composed: {
       members: {
         madePaths: {

@@ -24,6 +24,8 @@ export interface SystemDescription {
   readonly channel: DescribedChannel;
   /** Of the root file system, of the boot path and of the tools that wrote it. */
   readonly packages: readonly DescribedPackage[];
+  /** Built from source; absent where none is. */
+  readonly sourcePackages?: readonly DescribedSource[];
   /** What the system asks for by name. */
   readonly wishes: readonly DescribedWish[];
   readonly recommends: boolean | readonly string[];
@@ -79,6 +81,15 @@ export interface DescribedPackage {
   readonly depends: readonly string[];
   /** Why it is there. */
   readonly reason: "wished" | "essential" | { readonly dependencyOf: string; readonly relation: string };
+}
+
+export interface DescribedSource {
+  readonly name: string;
+  readonly version: string;
+  /** Where it lies; the hash in it says what it is built from. */
+  readonly output: string;
+  /** Names of the Debian packages whose place it takes. */
+  readonly replaces: readonly string[];
 }
 
 export interface DescribedWish {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import type { Problem } from "../base/error.ts";
 import { openChannel } from "../build/channel.ts";
-import { hostArchitecture } from "../build/prepare.ts";
+import { hostArchitecture } from "../build/host-architecture.ts";
 import { type MesoRun, runMeso, startMeso } from "../test-support/meso-process.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { commandNames } from "./commands.ts";

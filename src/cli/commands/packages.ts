@@ -1,7 +1,7 @@
 import { failure } from "../../base/error.ts";
 import { formatBytes } from "../../base/progress.ts";
 import { openChannel } from "../../build/channel.ts";
-import { hostArchitecture } from "../../build/prepare.ts";
+import { hostArchitecture } from "../../build/host-architecture.ts";
 import type { PackageIndex, PackageVersion } from "../../debian/package-index.ts";
 import { formatRelationGroup } from "../../debian/relation.ts";
 import { type Command, type CommandContext, programOptions } from "../command.ts";

@@ -1,7 +1,8 @@
 import { basename } from "node:path";
 import { pull } from "../../build/channel.ts";
+import { hostArchitecture } from "../../build/host-architecture.ts";
 import { openSystem } from "../../build/open-system.ts";
-import { channelRequest, hostArchitecture } from "../../build/prepare.ts";
+import { channelRequest } from "../../build/prepare.ts";
 import type { BuildSession } from "../../build/session.ts";
 import { type ChannelLock, readLock } from "../../debian/channel-lock.ts";
 import type { ChannelRequest } from "../../debian/indices.ts";

@@ -63,7 +63,7 @@ function aboutService(word: string, asJson: boolean): string {
 
 function describe(
   os: OperatingSystem,
-  { manifest, packages, systemHash, channel }: PreparedSystem,
+  { manifest, packages, sources, systemHash, channel }: PreparedSystem,
   context: CommandContext,
 ): string[] {
   const suites = channel.suites.map(({ suite, date }) => `${suite} of ${date.slice(0, 10)}`).join(", ");
@@ -85,6 +85,10 @@ function describe(
     ...manifest.fileSystems.map((one) => `file system  ${one.mountPoint} (${one.type}, ${device(one.device)})`),
     `packages     ${manifest.packages.length} wished for, ${packages.length} in all`,
     ...(context.verbose ? packages.map(({ name, version }) => `  ${name} ${version}`) : []),
+    ...sources.map(({ name, version, replaces }) => {
+      const inPlaceOf = replaces.length > 0 ? `, in place of ${replaces.join(", ")}` : "";
+      return `from source  ${name} ${version}${inPlaceOf}`;
+    }),
     `services     ${os.services.length}`,
     ...os.services.map((service) => {
       const where = locationOf(service);
