@@ -36,7 +36,7 @@ export const libevent = sourcePackage({
   source: fromDebian("libevent"),
   buildSystem: gnu({ bootstrap: true }),
   nativeInputs: ["python3"],
-  configureFlags: ["--disable-openssl", "--disable-libevent-regress"],
+  configureFlags: ["--disable-openssl"],
   synopsis: "asynchronous notification of events",
   licence: "BSD-3-Clause",
   homePage: "https://libevent.org/",
@@ -52,7 +52,7 @@ const pmix_4 = sourcePackage({
   inputs: [hwloc, libevent, "zlib1g-dev"],
   nativeInputs: ["flex", "perl", "python3"],
   configureFlags: ["--with-munge=no", "--disable-man-pages"],
-  synopsis: "process management for exascale: how parallel programs are started and find each other",
+  synopsis: "how parallel programs are started, and find each other",
   licence: "BSD-3-Clause",
   homePage: "https://pmix.org/",
 });

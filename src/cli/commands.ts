@@ -165,8 +165,18 @@ export const commandNames: readonly CommandName[] = [
     load: async () => (await import("./commands/why-rebuild.ts")).whyRebuildCommand,
   },
   {
+    words: ["refresh"],
+    summary: "tell which packages have a newer version",
+    load: async () => (await import("./commands/refresh.ts")).refreshCommand,
+  },
+  {
+    words: ["edit"],
+    summary: "open the editor where a package is made",
+    load: async () => (await import("./commands/edit.ts")).editCommand,
+  },
+  {
     words: ["lint"],
-    summary: "check a finished system for what fails silently",
+    summary: "check a finished system, or packages, for what fails silently",
     load: async () => (await import("./commands/lint.ts")).lintCommand,
   },
   {
