@@ -36,6 +36,8 @@ export const libevent = sourcePackage({
   source: fromDebian("libevent"),
   buildSystem: gnu({ bootstrap: true }),
   nativeInputs: ["python3"],
+  // One test of 316 wants the name servers of this machine; builds see none.
+  snippets: ["sed -i '/{ \"initialize_nameservers\",/,/NULL *},/d' test/regress_dns.c"],
   configureFlags: ["--disable-openssl"],
   synopsis: "asynchronous notification of events",
   licence: "BSD-3-Clause",
