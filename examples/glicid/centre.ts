@@ -5,7 +5,10 @@
 // `stage.ts` has the one constant that says which of the sites is meant.
 
 import { centre, cephPool, directoryPool, group, machine, proxmox, qemu, secret } from "mesoforge";
+import { access } from "./machines/access.ts";
 import { balancers } from "./machines/balancers.ts";
+import { cluster } from "./machines/cluster.ts";
+import { data } from "./machines/data.ts";
 import { names } from "./machines/names.ts";
 import { watch } from "./machines/watch.ts";
 import { web } from "./machines/web.ts";
@@ -33,6 +36,10 @@ const places: Readonly<Record<Stage, () => ReturnType<typeof onHost> | ReturnTyp
   production: () => onCluster("RBD_4R_GLiCID"),
 };
 
+const pairs = [
+  ...["dns", "resolvers", "time", "directory", "bastions", "proxies", "reverse", "www", "pgsql", "logins"],
+] as const;
+
 export default centre({
   name: `glicid-${stage}`,
   ...places[stage](),
@@ -40,12 +47,16 @@ export default centre({
   groups: {
     "lb-intra": group({ mayBeDown: 1 }),
     "lb-pub": group({ mayBeDown: 1 }),
-    ...Object.fromEntries(["dns", "resolvers", "time", "proxies", "reverse", "www"].map((name) => [name, group({})])),
+    ...Object.fromEntries(pairs.map((name) => [name, group({})])),
+    workers: group({ mayBeDown: 2 }),
   },
   parallel: 6,
   machines: {
     ...balancers,
     ...names,
+    ...access,
+    ...data,
+    ...cluster,
     ...web,
     ...watch,
     "for-slides/test001": machine({ os: test001, vmid: 233, nics: [cardOn("glicid")], memory: "2GiB", wave: 0 }),

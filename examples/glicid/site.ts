@@ -94,4 +94,15 @@ export const offered = {
     endpoint("ssh", hosts["bastion-2"], { network: "glicid" }),
   ],
   proxies: [endpoint("http-proxy", hosts["proxy-1"]), endpoint("http-proxy", hosts["proxy-2"])],
+  directories: [endpoint("ldap", hosts["ldap-1"]), endpoint("ldap", hosts["ldap-2"])],
+  logins: [
+    endpoint("ssh", hosts["login-1"], { network: "glicid" }),
+    endpoint("ssh", hosts["login-2"], { network: "glicid" }),
+  ],
+  mysql: endpoint("mysql", hosts.mysql),
+  postgresql: endpoint("postgresql", hosts["pgsql-1"]),
+  controller: endpoint("slurmctld", hosts.slurmctld),
+  accounting: endpoint("slurmdbd", hosts.slurmdbd),
+  projects: endpoint("nfs", hosts["nfs-cluster-2"]),
+  watch: endpoint("zabbix-server", hosts.zabbix),
 } as const;

@@ -69,7 +69,8 @@ export { pmix_4 };
 export const slurm = sourcePackage({
   name: "slurm",
   version: "24.11.5",
-  source: fromDebian("slurm-wlm"),
+  // As upstream has it: Debian's patches are for Debian's paths.
+  source: ({ version }) => debianSource("slurm-wlm", { version, patched: false }),
   buildSystem: gnu(),
   inputs: [hwloc, pmix, "libmunge-dev", "zlib1g-dev"],
   nativeInputs: ["python3"],

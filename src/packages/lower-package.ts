@@ -182,7 +182,8 @@ chmod -R u+w .`;
 
 /** Debian's formats 1.0, 3.0 (native) and 3.0 (quilt), as dpkg-source(1) tells them. */
 function lowerDebianSource(graph: DerivationGraph, { patched }: DebianOrigin, source: IndexedSource): LoweredSource {
-  const wanted = source.files.filter(({ name }) => !/\.(dsc|asc|sig)$/.test(name));
+  const isDebians = (name: string) => /\.debian\.tar\.[a-z0-9]+$|\.diff\.gz$/.test(name);
+  const wanted = source.files.filter(({ name }) => !/\.(dsc|asc|sig)$/.test(name) && (patched || !isDebians(name)));
   const files = wanted.map((file) => ({
     name: file.name,
     node: lowerFetch(graph, { name: file.name, urls: [mirrorAddress(source.archive, file.path)], sha256: file.sha256 }),

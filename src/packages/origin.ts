@@ -41,7 +41,7 @@ export interface DebianOrigin {
   readonly version: string | undefined;
   /** Looked through in this order; undefined for the channel that the package is built in. */
   readonly channels: readonly Channel[] | undefined;
-  /** Whether Debian's own patches are applied. */
+  /** Whether Debian's own part is fetched, and its patches applied. */
   readonly patched: boolean;
 }
 

@@ -128,6 +128,10 @@ function keepalivedConf({ floating, extraConfiguration, blocks }: Required<Keepa
 
 function instanceText(one: FloatingAddresses): Text {
   const { name, healthy, failedPriority = 50, preempt = true } = one;
+  // VRRP speaks of addresses of one kind (RFC 9568, 5.2); those of the other move with them unsaid.
+  const isSix = (address: string) => address.includes(":");
+  const main = one.addresses.filter((address) => isSix(address) === isSix(one.addresses[0]!));
+  const others = one.addresses.filter((address) => isSix(address) !== isSix(one.addresses[0]!));
   return text`
     ${
       healthy === undefined
@@ -155,8 +159,9 @@ function instanceText(one: FloatingAddresses): Text {
         ${[...one.peers].sort()}
       }
       virtual_ipaddress {
-        ${one.addresses.map((address) => `${address} dev ${one.interface}`)}
+        ${main.map((address) => `${address} dev ${one.interface}`)}
       }
+      ${others.length === 0 ? "" : `virtual_ipaddress_excluded {\n${others.map((address) => `  ${address} dev ${one.interface}\n`).join("")}}`}
       ${healthy === undefined ? "" : `track_script {\n  healthy_${name}\n}`}
     }
   `;

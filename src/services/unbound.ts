@@ -68,7 +68,8 @@ export const unbound = serviceType<UnboundOptions>({
       {
         name: "unbound-checkconf",
         program: sbin("unbound", "unbound-checkconf"),
-        arguments: [unboundConf(options)],
+        arguments: [unboundConf(options, "judged")],
+        reads: ["/usr/share/dns"],
         folders: ["/var/lib/unbound"],
       },
     ]),
@@ -79,7 +80,12 @@ export const unbound = serviceType<UnboundOptions>({
   ],
 });
 
-function unboundConf(options: Required<UnboundOptions>): GeneratedFile {
+/** Judged with the anchor that Debian ships: the one that is kept up to date is copied from it when the service starts. */
+function unboundConf(options: Required<UnboundOptions>, kind: "running" | "judged" = "running"): GeneratedFile {
+  const anchor =
+    kind === "running"
+      ? 'auto-trust-anchor-file: "/var/lib/unbound/root.key"'
+      : 'trust-anchor-file: "/usr/share/dns/root.key"';
   const { listenAddresses, allow, forwardZones, dnssecValidation, cacheSize } = options;
   const everywhere = ["0.0.0.0", "::0"];
   return textFile(
@@ -102,7 +108,7 @@ function unboundConf(options: Required<UnboundOptions>): GeneratedFile {
         msg-cache-size: ${cacheSize}
         rrset-cache-size: ${cacheSize}
         module-config: "${dnssecValidation ? "validator iterator" : "iterator"}"
-        ${dnssecValidation ? 'auto-trust-anchor-file: "/var/lib/unbound/root.key"' : ""}
+        ${dnssecValidation ? anchor : ""}
         ${forwardZones.filter(({ unsigned }) => unsigned).map(({ name }) => `domain-insecure: "${name}"`)}
         ${forwardZones.filter(({ name }) => name.endsWith(".arpa")).map(({ name }) => `local-zone: "${name}." nodefault`)}
         ${options.extraConfiguration}

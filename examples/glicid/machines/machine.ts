@@ -1,6 +1,6 @@
 // How a machine of the site is made of a template: its name, its networks, its number.
 
-import { type Machine, machine, type OperatingSystem, pipe } from "mesoforge";
+import { type Machine, machine, type OperatingSystem, pipe, volume } from "mesoforge";
 import {
   type StaticInterface,
   staticNetworking,
@@ -37,3 +37,6 @@ export function virtualMachine(name: HostName, vmid: number, os: OperatingSystem
   const nics = hosts[name].networks.map((one: NetworkName) => cardOn(one));
   return machine({ vmid, nics, os: pipe(os, as(name)), ...size });
 }
+
+/** The second disk of a machine with the two-disk template. */
+export const stateDisk = (size: string) => ({ volumes: { state: volume({ size }) } });

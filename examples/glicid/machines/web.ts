@@ -1,11 +1,11 @@
-// The way to the web and back: proxies with a list of sites, reverse proxies, web servers.
+// The way to the web and back: proxies with a list of sites, a mirror of packages, reverse proxies, web servers.
 
 import { etcFile, etcFiles, type Machine, pipe, simpleService } from "mesoforge";
-import { nginx, squid, withHardening, withServices } from "mesoforge/services";
+import { aptCacherNg, nginx, squid, withHardening, withServices } from "mesoforge/services";
 import { cciplClusterNet, domain, glicidNet } from "../networks.ts";
 import { offered } from "../site.ts";
-import { oneDisk } from "../template/v3.ts";
-import { virtualMachine } from "./machine.ts";
+import { oneDisk, twoDisks } from "../template/v3.ts";
+import { stateDisk, virtualMachine } from "./machine.ts";
 
 /** Sites that machines without a way of their own may reach. */
 export const allowedSites = [".debian.org", ".gnu.org", ".gitlab.example", ".pypi.org", ".pythonhosted.org"];
@@ -14,6 +14,14 @@ const proxy = pipe(
   oneDisk,
   withServices(squid({ clients: [glicidNet.range, cciplClusterNet.range], allowedSites, memory: "512 MB" })),
   withHardening(),
+);
+
+/** Fetches through a proxy what machines ask for, and keeps it: a whole site is updated from one copy. */
+const mirror = pipe(
+  twoDisks,
+  withServices(
+    aptCacherNg({ clients: [glicidNet.range, cciplClusterNet.range], proxy: offered.proxies[0], keepDays: 30 }),
+  ),
 );
 
 const reverse = pipe(
@@ -42,6 +50,7 @@ const server = pipe(
 export const web: Readonly<Record<string, Machine>> = {
   "web/proxy-1": virtualMachine("proxy-1", 240, proxy, { group: "proxies", memory: "2GiB" }),
   "web/proxy-2": virtualMachine("proxy-2", 241, proxy, { group: "proxies", memory: "2GiB" }),
+  "web/mirror": virtualMachine("mirror", 246, mirror, { memory: "2GiB", ...stateDisk("60GiB") }),
   "web/reverse-1": virtualMachine("reverse-1", 242, reverse, { group: "reverse" }),
   "web/reverse-2": virtualMachine("reverse-2", 243, reverse, { group: "reverse" }),
   "web/www-1": virtualMachine("www-1", 244, server, { group: "www" }),

@@ -10,6 +10,7 @@ import {
   operatingSystem,
   pipe,
   remove,
+  secret,
 } from "mesoforge";
 import {
   administrators,
@@ -17,9 +18,15 @@ import {
   dhcpNetworking,
   openssh,
   rsyslog,
+  sssd,
+  type Transformer,
   withDebugTools,
   withSerialConsole,
+  withServices,
+  withStateVolume,
+  zabbixAgent,
 } from "mesoforge/services";
+import { domain } from "../networks.ts";
 import { offered } from "../site.ts";
 import { people } from "./people.ts";
 
@@ -44,7 +51,17 @@ export const minimalServices = [
   ...defaultSshServices,
 ] as const;
 
-export const baseServicesOfSite = [...minimalServices, ...defaultNtpServices, ...defaultLogServices] as const;
+/** Every machine is watched, and sends nothing that was not asked for with the site's key. */
+export const defaultWatchServices = [
+  zabbixAgent({ servers: [offered.watch], key: { identity: "site", secret: secret("zabbix-agents") } }),
+] as const;
+
+export const baseServicesOfSite = [
+  ...minimalServices,
+  ...defaultNtpServices,
+  ...defaultLogServices,
+  ...defaultWatchServices,
+] as const;
 
 /** One disk: the root, read-only under a layer that is gone after a reboot. */
 export const oneDisk = pipe(
@@ -61,3 +78,13 @@ export const oneDisk = pipe(
 
 /** The richest in tools: for trying things out, and for finding out what is wrong. */
 export const oneDiskDebug = pipe(oneDisk, withDebugTools());
+
+/** Two disks: what services keep lies on the second, and outlives every root. */
+export const twoDisks = pipe(oneDisk, withStateVolume({ size: "4GiB" }));
+
+export const directoryBase = `dc=${domain.replaceAll(".", ",dc=")}`;
+
+/** People of the directory log in, with the keys that it has of them; of these groups only. */
+export function knowsPeople(...allowGroups: readonly string[]): Transformer {
+  return withServices(sssd({ servers: offered.directories, base: directoryBase, allowGroups }));
+}
