@@ -160,7 +160,17 @@ test("images of all of them are built, each configuration judged by its program"
   );
   const judged = [...systems.values()].flatMap(({ manifest }) => manifest.configurationChecks.map(({ name }) => name));
   for (const name of [
-    ...["named-checkconf", "nginx", "haproxy", "keepalived", "sshd", "unbound-checkconf", "squid", "slapd"],
+    ...[
+      "named-checkconf",
+      "nginx",
+      "haproxy",
+      "keepalived",
+      "sshd",
+      "unbound-checkconf",
+      "squid",
+      "slaptest",
+      "sssctl",
+    ],
     ...["mariadbd", "postgres", "scontrol", "visudo", "nft", "automount"],
   ]) {
     assert.ok(judged.includes(name), `${name} among ${[...new Set(judged)].join(", ")}`);
