@@ -20,7 +20,7 @@ import {
 } from "../index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { type MachineUnderTest, withMachines } from "../testing/index.ts";
-import { caddy, ipvs, postgresql, zabbixAgent, zabbixFrontend, zabbixServer } from "./index.ts";
+import { caddy, firewall, ipvs, postgresql, zabbixAgent, zabbixFrontend, zabbixServer } from "./index.ts";
 
 const lan = network({ name: "lan", range: "10.77.0.0/24" });
 const { hosts } = inventory({
@@ -44,6 +44,8 @@ const watch = machine(
       { address: hosts.watch.address, port: 8000, scheduler: "rr", servers: web, healthy: { path: "/" } },
     ],
   }),
+  // Which knows the connections that IPVS translates.
+  firewall({ policy: "closed" }),
 );
 
 const desk = machine(
@@ -86,6 +88,11 @@ async function balanced(watch: MachineUnderTest, desk: MachineUnderTest): Promis
   const get = "curl -sS --max-time 20 http://10.77.0.2:8000/";
   const said = `for i in 1 2 3 4; do ${get}; echo; done | sort -u | tr '\\n' ' '`;
   await watch.waitUntilSucceeds(`test "$(${said})" = "from 8081 from 8082 "`);
+  // What went where: a connection to the address and port, answered by a server of another.
+  assert.match(
+    await watch.succeeds("conntrack -L -p tcp --dport 8000 2>&1"),
+    /dport=8000 .*src=10\.77\.0\.3 .*sport=808[12]/,
+  );
   await desk.succeeds("systemctl stop caddy");
   await watch.waitUntilSucceeds("! ipvsadm -Ln | grep -q 10.77.0.3");
   await desk.succeeds("systemctl start caddy");
