@@ -123,7 +123,7 @@ const desk = machine(
   mailRelay({ to: endpoint("smtp", hosts.hall), domain: "example.org", administrator: "ops@example.org" }),
   timer({ name: "tick", onCalendar: "*:*:0/2", command: "echo tick >> /var/log/tick.log" }),
   logrotate({ rotations: [{ name: "tick", files: ["/var/log/tick.log"], compress: false }] }),
-  hardening(),
+  hardening({ level: "strict" }),
 );
 
 test("people of a directory log in through the bastion; journals, mail and packages find their way", async () => {
@@ -232,7 +232,14 @@ async function logsAndMailArrive(hall: MachineUnderTest, desk: MachineUnderTest)
 
   await desk.waitUntilSucceeds("test $(wc -l < /var/log/tick.log) -ge 3");
   await desk.succeeds("logrotate --force /etc/logrotate.conf && test -s /var/log/tick.log.1");
-  assert.equal(await desk.succeeds("sysctl -n kernel.kptr_restrict"), "2");
+
+  // Hardened: parameters of both levels, a module that nothing may load, no memory of a program that crashes.
+  assert.equal(
+    await desk.succeeds("sysctl -n kernel.kptr_restrict kernel.yama.ptrace_scope kernel.core_pattern"),
+    "2\n2\n|/bin/false",
+  );
+  assert.match(await desk.succeeds("modprobe --dry-run --verbose sctp"), /install \/bin\/false/);
+  await desk.fails("modprobe sctp");
 }
 
 async function packagesAreKept(hall: MachineUnderTest, desk: MachineUnderTest): Promise<void> {
