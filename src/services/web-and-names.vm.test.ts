@@ -61,7 +61,7 @@ test("names, balanced web servers, a proxy, a closed firewall, and an address th
     "desk",
     balancer,
     ...webServer("desk"),
-    keepalived({ floating: [{ ...floating("desk", 100), healthy: "systemctl is-active --quiet haproxy" }] }),
+    keepalived({ floating: [floating("desk", 120)] }),
     unbound({
       dnssecValidation: false,
       forwardZones: [{ name: "example.org", servers: [endpoint("dns", hosts.front)] }],
@@ -121,7 +121,15 @@ test("names, balanced web servers, a proxy, a closed firewall, and an address th
       await desk.fails(hasAddress);
       await desk.succeeds("systemctl start nginx");
       const floats = "curl -sS --max-time 20 http://10.77.0.100/";
-      await desk.waitUntilSucceeds(`for i in 1 2 3 4; do ${floats}; done | sort -u | wc -l | grep -qx 2`);
+      const fromBoth = `for i in 1 2 3 4; do ${floats}; done | sort -u | wc -l | grep -qx 2`;
+      await desk.waitUntilSucceeds(fromBoth);
+      // It goes where a balancer works, comes back, and outlives its machine.
+      await front.succeeds("systemctl stop haproxy");
+      await desk.waitUntilSucceeds(hasAddress);
+      await desk.waitUntilSucceeds(fromBoth);
+      await front.succeeds("systemctl start haproxy");
+      await front.waitUntilSucceeds(hasAddress);
+      await desk.waitUntilFails(hasAddress);
       await front.kill();
       await desk.waitUntilSucceeds(hasAddress);
       // The balancer of the other machine answers in its place, and leaves out the web server that went with it.
@@ -145,12 +153,13 @@ function machine(name: keyof typeof hosts, ...services: readonly Service[]): Ope
   });
 }
 
-/** The address that the machine with the higher priority has. */
+/** The address that the machine with the higher priority has, which a balancer makes. */
 function floating(name: keyof typeof hosts, priority: number) {
   const peers = Object.values(hosts).filter((host) => host.name !== name);
   return {
     ...{ name: "web", router: 51, interface: "eth0", addresses: ["10.77.0.100/24"], priority },
     ...{ self: hosts[name].address, peers: peers.map(({ address }) => address) },
+    healthy: "systemctl is-active --quiet haproxy",
   };
 }
 
