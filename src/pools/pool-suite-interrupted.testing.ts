@@ -17,17 +17,20 @@ export function killedPublicationTests({ pool, place, centre, options }: Here): 
     await whole.ready;
     const began = performance.now();
     await whole.done;
-    const milliseconds = performance.now() - began;
+    let milliseconds = performance.now() - began;
     assert.match(await whole.ended, /done/);
     let killed = 0;
-    for (let i = 0; i < options.kills; i++) {
+    for (let i = 0; i < options.kills || (killed < options.kills / 2 && i < 4 * options.kills); i++) {
       const version = ([1, 2, 3, 4] as const)[i % 4]!;
       const publications = machines.map((machine) => centre().publication(machine, version));
       const child = inOtherProcess(place(), ["publish", `${version}`, ...machines]);
       await child.ready;
-      await Promise.race([sleep((milliseconds * i) / options.kills), child.ended]);
+      const started = performance.now();
+      await Promise.race([sleep((milliseconds * (i % options.kills)) / options.kills), child.ended]);
       child.kill(i % 2 === 0);
-      if (!(await child.ended).includes("done")) killed++;
+      // The first may have been slow, beside other work: then the moments are chosen by those that got done.
+      if ((await child.ended).includes("done")) milliseconds = Math.min(milliseconds, performance.now() - started);
+      else killed++;
       const there = new Set((await pool().list()).map(({ name }) => name));
       for (const publication of publications) {
         if (there.has(publication.name)) await assertHolds(pool(), publication, centre());
