@@ -17,6 +17,7 @@ import {
   dbus,
   dhcpNetworking,
   firewall,
+  gitConfig,
   haproxy,
   hardening,
   hostZone,
@@ -138,6 +139,14 @@ export const serviceExamples: Readonly<Record<string, () => Service>> = {
   dbus: () => dbus(),
   "dhcp-networking": () => dhcpNetworking({ interfaces: ["eth0"], ipv6: false }),
   firewall: () => firewall({ policy: "closed", trusted: [hosts.gate.address] }),
+  "git-config": () =>
+    gitConfig({
+      name: "sites",
+      repository: "https://git.example.org/sites.git",
+      branch: "main",
+      token: { user: "web-1", secret: secret("sites-token") },
+      parts: [{ path: "nginx", check: "nginx -t", units: ["nginx.service"] }],
+    }),
   haproxy: () =>
     haproxy({
       ports: [

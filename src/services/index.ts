@@ -12,6 +12,7 @@ export { type ConsolesOptions, consoles } from "./consoles.ts";
 export { dbus } from "./dbus.ts";
 export { type DhcpNetworkingOptions, dhcpNetworking } from "./dhcp-networking.ts";
 export { type FirewallOptions, firewall, type Opening, openPort, openProtocol } from "./firewall.ts";
+export { type GitConfigOptions, type GitConfigPart, gitConfig, gitConfigPlace, withGitConfig } from "./git-config.ts";
 export { type BalancedPort, type HaproxyOptions, haproxy } from "./haproxy.ts";
 export { type HardeningOptions, hardening } from "./hardening.ts";
 export { type IpvsOptions, ipvs, type VirtualServer } from "./ipvs.ts";
