@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import {
   baseFileSystems,
@@ -16,14 +20,28 @@ import {
   type OperatingSystem,
   operatingSystem,
   port,
+  profile,
   remove,
   type Service,
   simpleService,
   staticNetworking,
 } from "../index.ts";
 import { testSession } from "../test-support/test-session.ts";
-import { withMachines } from "../testing/index.ts";
-import { bind9, firewall, haproxy, hostZone, keepalived, nginx, reverseZone, squid, unbound } from "./index.ts";
+import { type MachineUnderTest, withMachines } from "../testing/index.ts";
+import {
+  bind9,
+  firewall,
+  gitConfig,
+  gitConfigPlace,
+  haproxy,
+  hostZone,
+  keepalived,
+  type NginxOptions,
+  nginx,
+  reverseZone,
+  squid,
+  unbound,
+} from "./index.ts";
 
 const lan = network({ name: "lan", range: "10.77.0.0/24", nameServers: ["10.77.0.2"], domain: "example.org" });
 const site = inventory({
@@ -34,8 +52,9 @@ const site = inventory({
 });
 const { hosts } = site;
 const authority = { nameServers: [hosts.front] };
+const signer = newSigner();
 
-test("names, balanced web servers, a proxy, a closed firewall, and an address that outlives its machine", async () => {
+test("names, balanced web servers, a proxy, a closed firewall, sites from git, and an address that outlives its machine", async () => {
   const session = testSession();
   const balancer = haproxy({
     ports: [
@@ -53,14 +72,20 @@ test("names, balanced web servers, a proxy, a closed firewall, and an address th
       statisticsPort: 8053,
     }),
     balancer,
-    ...webServer("front"),
+    ...webServer("front", { extraConfiguration: `include ${gitConfigPlace("sites")}/*.conf;` }),
+    gitConfig({
+      ...{ name: "sites", repository: "http://10.77.0.3:8090/sites.git", branch: "main", every: "5s" },
+      allowedSigners: [`ops@example.org ${signer.publicKey}`],
+      parts: [{ path: "", check: "nginx -t", units: ["nginx.service"] }],
+    }),
     keepalived({ floating: [floating("front", 150)] }),
     firewall({ policy: "closed" }),
   );
   const desk = machine(
     "desk",
     balancer,
-    ...webServer("desk"),
+    ...webServer("desk", { sites: [{ port: 8090, locations: [{ path: "/", root: "/srv/git" }] }] }),
+    simpleService("git", profile, ["git", "openssh-client"]),
     keepalived({ floating: [floating("desk", 120)] }),
     unbound({
       dnssecValidation: false,
@@ -85,7 +110,7 @@ test("names, balanced web servers, a proxy, a closed firewall, and an address th
       // The balancer looks at its servers every two seconds.
       const get = "curl -sS --max-time 20 http://www.example.org/";
       await desk.waitUntilSucceeds(`for i in 1 2 3 4; do ${get}; done | sort -u | wc -l | grep -qx 2`);
-      await desk.succeeds("systemctl stop nginx");
+      await sitesFromGit(front, desk);
       await desk.waitUntilSucceeds(`test "$(for i in 1 2 3 4; do ${get}; done | sort -u)" = front`);
 
       // What they tell of it: Prometheus, and exporters on the machine.
@@ -163,10 +188,47 @@ function floating(name: keyof typeof hosts, priority: number) {
   };
 }
 
-/** Serves its own name. */
-function webServer(name: string): readonly Service[] {
+/** Serves its own name, and what else is said. */
+function webServer(name: string, { sites = [], ...more }: Partial<NginxOptions>): readonly Service[] {
+  const own = { port: 8080, locations: [{ path: "/", root: "/etc/site" }] };
   return [
-    nginx({ sites: [{ port: 8080, locations: [{ path: "/", root: "/etc/site" }] }], statusPort: 8081 }),
+    nginx({ sites: [own, ...sites], statusPort: 8081, ...more }),
     simpleService("page", etcFiles, [etcFile("/etc/site/index.html", `${name}\n`)]),
   ];
+}
+
+/** Who signs configurations; another one in each run, as no private key is part of any source. */
+function newSigner(): { readonly publicKey: string; readonly privateKey: string } {
+  const folder = mkdtempSync(join(tmpdir(), "meso-signer-"));
+  try {
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", join(folder, "key")]);
+    const [privateKey, publicKey] = ["key", "key.pub"].map((name) => readFileSync(join(folder, name), "utf8"));
+    return { privateKey: privateKey!, publicKey: publicKey!.trim() };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The desk keeps a repository, and its web server serves it; the front takes its sites from there. */
+async function sitesFromGit(front: MachineUnderTest, desk: MachineUnderTest): Promise<void> {
+  await desk.writeFile("/root/key", signer.privateKey);
+  const identity = "-c user.name=ops -c user.email=ops@example.org -c gpg.format=ssh -c user.signingKey=/root/key";
+  const commit = (text: string) =>
+    `cd /root/sites && printf '%s' '${text}' > hello.conf && git add . && git ${identity} commit -q -S -m change &&
+     git push -q origin HEAD:main && git -C /srv/git/sites.git update-server-info`;
+  await desk.succeeds("chmod 600 /root/key && git init -q --bare -b main /srv/git/sites.git");
+  await desk.succeeds("git init -q -b main /root/sites && git -C /root/sites remote add origin /srv/git/sites.git");
+  const site = (word: string) => `server { listen 8100; location / { return 200 "${word}"; } }`;
+  const says = (word: string) => `test "$(curl -sS --max-time 20 http://127.0.0.1:8100/)" = ${word}`;
+  await desk.succeeds(commit(site("one")), 60);
+  await front.waitUntilSucceeds(says("one"));
+  await desk.succeeds(commit("server { listen nowhere"), 60);
+  await front.waitUntilSucceeds("systemctl status git-config-sites | grep -q 'it is refused'");
+  await front.succeeds(says("one"));
+  await desk.succeeds(commit(site("two")), 60);
+  await front.waitUntilSucceeds(says("two"));
+  // Its server is away: nothing changes, and that is told.
+  await desk.succeeds("systemctl stop nginx");
+  await front.waitUntilSucceeds("grep -q 'cannot fetch' /var/lib/git-config/sites/state.json");
+  await front.succeeds(says("two"));
 }
