@@ -95,7 +95,7 @@ const edits: readonly {
   {
     what: "a machine's place in its network",
     edits: [["site.ts", '"www-2": { glicid: glicid("6.32") }', '"www-2": { glicid: glicid("6.33") }']],
-    changes: ["dns/ns-1", "web/reverse-1", "web/reverse-2", "web/www-2"],
+    changes: ["dns/ns-1", "watch/zabbix", "web/reverse-1", "web/reverse-2", "web/www-2"],
   },
   {
     what: "an administrator's key",

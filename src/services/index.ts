@@ -15,6 +15,7 @@ export { type FirewallOptions, firewall, type Opening, openPort, openProtocol } 
 export { type GitConfigOptions, type GitConfigPart, gitConfig, gitConfigPlace, withGitConfig } from "./git-config.ts";
 export { type BalancedPort, type HaproxyOptions, haproxy } from "./haproxy.ts";
 export { type HardeningOptions, hardening } from "./hardening.ts";
+export { ldapHosts, type ZabbixHostOptions, zabbixHosts } from "./host-lists.ts";
 export { type IpvsOptions, ipvs, type VirtualServer } from "./ipvs.ts";
 export { type JournalOptions, journal } from "./journal.ts";
 export { type JournalRemoteOptions, type JournalTls, journalRemote } from "./journal-remote.ts";
@@ -88,6 +89,7 @@ export {
   withDebugTools,
   withHardening,
   withHostName,
+  withIpvs,
   withKeepalived,
   without,
   withoutDaemonSocket,

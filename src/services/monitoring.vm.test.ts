@@ -20,14 +20,15 @@ import {
 } from "../index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { type MachineUnderTest, withMachines } from "../testing/index.ts";
-import { caddy, firewall, ipvs, postgresql, zabbixAgent, zabbixFrontend, zabbixServer } from "./index.ts";
+import { caddy, firewall, ipvs, postgresql, zabbixAgent, zabbixFrontend, zabbixHosts, zabbixServer } from "./index.ts";
 
 const lan = network({ name: "lan", range: "10.77.0.0/24" });
-const { hosts } = inventory({
+const site = inventory({
   domain: "example.org",
   networks: { lan },
   machines: { watch: { lan: "10.77.0.2" }, desk: { lan: "10.77.0.3" } },
 });
+const { hosts } = site;
 const key = { identity: "site", secret: secret("agents") };
 const web = [8081, 8082].map((number) => endpoint("http", hosts.desk, { port: port("http", number) }));
 
@@ -120,13 +121,14 @@ async function itemArrives(watch: MachineUnderTest): Promise<void> {
   await assert.rejects(ask("user.login", { username: "Admin", password: "zabbix" }), /user\.login/);
   session = (await ask("user.login", { username: "Admin", password: administratorPassword })) as string;
 
-  const { groupids } = (await ask("hostgroup.create", { name: "desks" })) as { groupids: string[] };
-  const { hostids } = (await ask("host.create", {
-    host: "desk",
-    groups: [{ groupid: groupids[0] }],
-    interfaces: [{ type: 1, main: 1, useip: 1, ip: hosts.desk.address, dns: "", port: "10050" }],
-    ...{ tls_connect: 2, tls_accept: 2, tls_psk_identity: key.identity, tls_psk: preSharedKey },
-  })) as { hostids: string[] };
+  const rules = { host_groups: { createMissing: true }, hosts: { createMissing: true, updateExisting: true } };
+  const source = zabbixHosts(site, { only: ({ name }) => name === "desk" });
+  for (let times = 0; times < 2; times++) await ask("configuration.import", { format: "json", rules, source });
+  const found = (await ask("host.get", { filter: { host: "desk" }, output: ["hostid"] })) as { hostid: string }[];
+  assert.equal(found.length, 1);
+  const hostids = [found[0]!.hostid];
+  const encryption = { tls_connect: 2, tls_accept: 2, tls_psk_identity: key.identity, tls_psk: preSharedKey };
+  await ask("host.update", { hostid: hostids[0], ...encryption });
   const { interfaceid } = (
     (await ask("hostinterface.get", { hostids, output: ["interfaceid"] })) as [{ interfaceid: string }]
   )[0];

@@ -32,6 +32,7 @@ import {
   journalRemote,
   journalUpload,
   ldapGroup,
+  ldapHosts,
   ldapPerson,
   logrotate,
   mailRelay,
@@ -93,6 +94,8 @@ const hall = machine(
       },
       organizationalUnit("people", base),
       organizationalUnit("groups", base),
+      organizationalUnit("hosts", base),
+      ...ldapHosts(site, `ou=hosts,${base}`),
       ldapGroup({ name: "students", members: ["alice"] }, groups),
       ldapGroup({ name: "staff", gid: 20001, members: ["bob"] }, groups),
       ldapPerson({ name: "bob", gid: 20001, fullName: "Bob Élan" }, people),
@@ -203,6 +206,8 @@ async function peopleLogIn(hall: MachineUnderTest, desk: MachineUnderTest): Prom
   // The replica has what came since, and who has been here may come again while the directory is away.
   const known = `ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b ${people} uid=alice uidNumber | grep -q 20100`;
   await desk.waitUntilSucceeds(known);
+  const host = "ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b ou=hosts," + `${base} cn=desk ipHostNumber`;
+  assert.match(await desk.succeeds(host), new RegExp(`^ipHostNumber: ${hosts.desk.address}$`, "m"));
   await hall.succeeds("systemctl stop slapd");
   await desk.succeeds(known);
   assert.equal(await desk.succeeds(bob("10.77.0.3"), 60), "bob\ndesk");

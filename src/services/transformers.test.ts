@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MesoError } from "../base/error.ts";
-import { baseFileSystems, baseServices, fileSystem, label, operatingSystem, pipe } from "../index.ts";
+import {
+  baseFileSystems,
+  baseServices,
+  endpoint,
+  fileSystem,
+  inventory,
+  label,
+  network,
+  operatingSystem,
+  pipe,
+} from "../index.ts";
 import { lowerSystem } from "../system/lower.ts";
 import { systemHash } from "../system/manifest-hash.ts";
 import {
@@ -12,6 +22,7 @@ import {
   withDebugTools,
   withHardening,
   withHostName,
+  withIpvs,
   withKeepalived,
   without,
   withoutDaemonSocket,
@@ -96,6 +107,17 @@ test("floating addresses are added to those that the system has", () => {
   );
   const text = textOf(os, /-keepalived\.conf$/);
   assert.match(text, /vrrp_instance web.*vrrp_instance dns.*# one\n# two/s);
+});
+
+test("virtual servers come beside those that are there", () => {
+  const { hosts } = inventory({
+    domain: "example.org",
+    networks: { lan: network({ name: "lan", range: "10.0.0.0/24" }) },
+    machines: { web: { lan: "10.0.0.9" } },
+  });
+  const virtual = (number: number) => ({ address: "10.0.0.5", port: number, servers: [endpoint("http", hosts.web)] });
+  const os = pipe(base, withIpvs({ virtualServers: [virtual(80)] }), withIpvs({ virtualServers: [virtual(443)] }));
+  assert.match(textOf(os, /-keepalived\.conf$/), /virtual_server 10\.0\.0\.5 80 .*virtual_server 10\.0\.0\.5 443 /s);
 });
 
 test("a hardened machine has a closed firewall, no empty passwords, no graphics, and no rare modules", () => {

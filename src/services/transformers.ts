@@ -11,6 +11,7 @@ import { maskUnit, systemdUnits } from "../system/essential-units.ts";
 import { consoles } from "./consoles.ts";
 import { firewall } from "./firewall.ts";
 import { type HardeningOptions, hardening } from "./hardening.ts";
+import { type IpvsOptions, ipvs } from "./ipvs.ts";
 import { type KeepalivedOptions, keepalived } from "./keepalived.ts";
 import { openssh } from "./openssh.ts";
 
@@ -120,6 +121,17 @@ export function withKeepalived(options: KeepalivedOptions): Transformer {
       extraConfiguration: [earlier?.extraConfiguration, options.extraConfiguration].filter(Boolean).join("\n"),
     };
     const service = serviceOf(keepalived, merged, where);
+    return inheritAt(os, (old) => ({ services: replaced(old.services, [service]) }), where);
+  };
+}
+
+/** With load balancing in the kernel, beside the virtual servers that it may have already. */
+export function withIpvs(options: IpvsOptions): Transformer {
+  const where = callerLocation(withIpvs);
+  return (os) => {
+    const earlier = os.services.find(({ type }) => type === ipvs)?.options as Required<IpvsOptions> | undefined;
+    const virtualServers = [...(earlier?.virtualServers ?? []), ...options.virtualServers];
+    const service = serviceOf(ipvs, { ...earlier, ...options, virtualServers }, where);
     return inheritAt(os, (old) => ({ services: replaced(old.services, [service]) }), where);
   };
 }

@@ -1,9 +1,9 @@
 // What looks at the others: their logs, and how they are.
 
-import { type Machine, pipe, secret } from "mesoforge";
-import { firewall, rsyslog, withServices, zabbixFrontend, zabbixServer } from "mesoforge/services";
+import { etcFile, etcFiles, type Machine, pipe, secret, simpleService } from "mesoforge";
+import { firewall, rsyslog, withServices, zabbixFrontend, zabbixHosts, zabbixServer } from "mesoforge/services";
 import { cciplClusterNet, glicidNet } from "../networks.ts";
-import { offered } from "../site.ts";
+import { offered, site } from "../site.ts";
 import { oneDisk } from "../template/v3.ts";
 import { virtualMachine } from "./machine.ts";
 
@@ -15,6 +15,12 @@ const logServer = pipe(
 
 const database = { kind: "mariadb", server: offered.mysql, password: secret("zabbix-database") } as const;
 
+/** Every machine of the site, to be imported: Data collection → Hosts → Import. */
+const watched = zabbixHosts(site, {
+  groupsOf: ({ networks }) => networks.map((network) => `Network ${network}`),
+  templates: ["Linux by Zabbix agent active"],
+});
+
 const zabbix = pipe(
   oneDisk,
   withServices(
@@ -24,6 +30,7 @@ const zabbix = pipe(
       clients: [glicidNet.range, cciplClusterNet.range],
     }),
     zabbixFrontend({ database, title: "GLiCID" }),
+    simpleService("watched", etcFiles, [etcFile("/etc/zabbix/hosts.json", watched)]),
   ),
 );
 
