@@ -206,7 +206,7 @@ async function peopleLogIn(hall: MachineUnderTest, desk: MachineUnderTest): Prom
   // The replica has what came since, and who has been here may come again while the directory is away.
   const known = `ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b ${people} uid=alice uidNumber | grep -q 20100`;
   await desk.waitUntilSucceeds(known);
-  const host = "ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b ou=hosts," + `${base} cn=desk ipHostNumber`;
+  const host = `ldapsearch -Q -LLL -Y EXTERNAL -H ldapi:/// -b ou=hosts,${base} cn=desk ipHostNumber`;
   assert.match(await desk.succeeds(host), new RegExp(`^ipHostNumber: ${hosts.desk.address}$`, "m"));
   await hall.succeeds("systemctl stop slapd");
   await desk.succeeds(known);
