@@ -1,4 +1,5 @@
 import { assert, failure } from "../../base/error.ts";
+import type { DiskRange } from "../../image/extent.ts";
 import { contentReader, readRecipe } from "../../image/output/recipe-reader.ts";
 import { aboutText } from "../about.ts";
 import { checkName } from "../image-name.ts";
@@ -13,6 +14,7 @@ import type { ImageSpec, RbdDriver } from "./rbd-driver.ts";
 import { renameImage } from "./rename.ts";
 import { publishedSnapshot } from "./settings.ts";
 import { commonPlaces, type SegmentPlaces, segmentPlaces } from "./shared-base.ts";
+import { withoutZeroRuns } from "./zero-runs.ts";
 
 /**
  * What images share is written into the base, once; then each image is made beside, as a clone of the base's snapshot
@@ -35,12 +37,13 @@ export async function publish(
   const unchanged = publications.filter((one) => isThere(context, one, there.get(one.name)));
   const fresh = publications.filter((one) => !unchanged.includes(one));
   const report = { sharedBytes: 0, ownBytes: 0, unchanged: unchanged.map(({ name }) => name) };
+  const isSparing = fresh.length <= fewPublications;
   for (const group of groupsOf(context, fresh, sources)) {
     const { base, written } = await extendBase(context, group.image, group.size, group.places, group.segments, sources);
     report.sharedBytes += written;
     await forEach(publicationsAtOnce, group.publications, async (publication, index) => {
       sources.signal.throwIfAborted();
-      const bytes = await publishOne(context, publication, group.places[index]!, base, sources);
+      const bytes = await publishOne(context, publication, group.places[index]!, base, sources, isSparing);
       if (bytes === undefined) report.unchanged.push(publication.name);
       else report.ownBytes += bytes;
       sources.onPublished?.(publication.name, bytes ?? 0);
@@ -48,6 +51,12 @@ export async function publish(
   }
   return report;
 }
+
+/**
+ * Of so few, zeros within blocks are not sent: 40 % of the bytes of a machine's own, in several times as many extents. Of
+ * many it is the OSD that is waited for, which takes 40 % longer with them.
+ */
+const fewPublications = 4;
 
 /** While one waits for Ceph, the next is read and sent. */
 const publicationsAtOnce = 2;
@@ -96,14 +105,17 @@ async function publishOne(
   places: SegmentPlaces,
   base: BaseSnapshot,
   sources: PublishSources,
+  isSparing: boolean,
 ): Promise<number | undefined> {
   const { recipe, name, about } = publication;
   const rbd = await context.rbd();
   const aside: ImageSpec = { pool: context.settings.pool, image: asideName() };
-  const blocks = ownBlocks(recipe, places, base.places);
-  const bytes = bytesOf(blocks.writes) + bytesOf(blocks.fresh);
+  const all = ownBlocks(recipe, places, base.places);
   const reader = contentReader(sources.files);
   try {
+    const read = ({ start, length }: DiskRange) => readRecipe(recipe, reader, start, length);
+    const blocks = isSparing ? { ...all, fresh: withoutZeroRuns(all.fresh, read) } : all;
+    const bytes = bytesOf(blocks.writes) + bytesOf(blocks.fresh);
     if (base.snapshot === undefined) await rbd.create(aside, recipe.size);
     else await rbd.clone({ ...base.image, snapshot: base.snapshot }, aside);
     await rbd.write(aside, {
@@ -111,7 +123,7 @@ async function publishOne(
       size: recipe.size,
       snapshot: publishedSnapshot,
       about: aboutText(about),
-      read: ({ start, length }) => readRecipe(recipe, reader, start, length),
+      read,
       signal: sources.signal,
     });
     await noteUse(rbd, base.image, name, bytes, commonPlaces(places, base.places));
