@@ -78,8 +78,8 @@ async function removeAbandoned(rbd: RbdDriver, spec: ImageSpec): Promise<boolean
 /** Ceph forgets a client after 30 s, unless configured otherwise (osd_client_watch_timeout). */
 const watchMilliseconds = 35_000;
 
-/** Copies what an image reads through too many others. */
-async function shortenChains(rbd: RbdDriver, pool: string, names: readonly string[]): Promise<void> {
+/** Copies what an image of ours reads through too many others. */
+export async function shortenChains(rbd: RbdDriver, pool: string, names: readonly string[]): Promise<void> {
   for (const image of await rbd.images(pool, names)) {
     const { ours, spec } = foundImage(pool, image);
     if (ours && image.parent && (await chainLength(rbd, spec)) > longestChain) await rbd.flatten(spec);
