@@ -135,6 +135,13 @@ test("a rehearsal predicts the run, and changes nothing", async () => {
   const outcome = await centre.execute(plan);
   const ratio = rehearsal.seconds / outcome.seconds;
   assert.ok(ratio > 0.7 && ratio < 1.4, `${rehearsal.seconds} s foretold, ${outcome.seconds} s needed`);
+  for (const { path, outageSeconds } of outcome.machines) {
+    const foretold = rehearsal.outages[path]!;
+    assert.ok(
+      Math.abs(foretold / outageSeconds! - 1) < 0.3,
+      `${path}: ${foretold} s foretold, ${outageSeconds} s away`,
+    );
+  }
   assert.deepEqual(
     rehearsal.steps.filter(({ path }) => path === "a").map(({ step }) => step),
     plan.machines[0]!.steps.filter(({ kind }) => kind !== "publish").map(({ kind }) => kind),
