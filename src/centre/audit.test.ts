@@ -177,8 +177,14 @@ describe("an audit", () => {
       "  openssl 3-1 → 3-1+deb13u2 (trixie-security): libssl3",
       "    mends CVE-2026-1001, CVE-2026-2002",
       "  nano 8-1 → 8-2 (trixie)",
-      "to plan them, after meso pull: meso plan a b",
+      "to plan them: meso plan a b",
     ]);
+    const lookedAtNow = renderAudit(await audit(machines, await tools()), "now");
+    assert.equal(
+      lookedAtNow.at(-1),
+      "to plan them: meso pull && meso plan a b",
+      "what the lock has not is pulled first",
+    );
   });
 });
 
@@ -243,8 +249,10 @@ describe("an audit for one vulnerability", () => {
       "  new: fixed already",
       "    openssl 3-1+deb13u2, fixed since 3-1+deb13u1",
       "  without: without what it is in",
-      "to plan them, after meso pull: meso plan old",
+      "to plan them: meso plan old",
     ]);
+    const lookedAtNow = renderCveAudit(await auditCve("CVE-2026-1001", machines, await tools()), "now");
+    assert.equal(lookedAtNow.at(-1), "to plan them: meso pull && meso plan old");
     const none = ["no machine runs a system that is known here"];
     assert.deepEqual(renderCveAudit(await auditCve("CVE-2026-1001", [], await tools())), none);
     assert.deepEqual(renderAudit(await audit([], await tools())), none);

@@ -2,8 +2,12 @@ import { printable } from "../base/printable.ts";
 import type { Audit, MachineAudit, PackageUpdate } from "./audit.ts";
 import type { CveAudit, CveFinding, MachineCve } from "./audit-cve.ts";
 
-/** An audit as lines of plain text: machines with the same updates waiting are told together. */
-export function renderAudit({ machines, suites }: Audit): string[] {
+/**
+ * An audit as lines of plain text: machines with the same updates waiting are told together. The last one is the command
+ * that plans them.
+ * @param when what the machines were compared with: what the lock does not pin yet has to be pulled first
+ */
+export function renderAudit({ machines, suites }: Audit, when: "pinned" | "now" = "pinned"): string[] {
   if (machines.length === 0) return [noMachine];
   const waiting = machines.filter(({ updates }) => updates.length > 0);
   const channel = suites.map(({ suite, date }) => `${suite} of ${date.slice(0, 10)}`).join(", ");
@@ -11,13 +15,16 @@ export function renderAudit({ machines, suites }: Audit): string[] {
   const lines = [
     `${waiting.length} of ${machines.length} machines have updates waiting (${channel})`,
     ...[...groups.values()].flatMap(groupLines),
-    ...planLine(waiting.map(({ machine }) => machine)),
+    ...planLine(
+      waiting.map(({ machine }) => machine),
+      when,
+    ),
   ];
   return lines.map(printable);
 }
 
 /** What is known of one vulnerability, machine by machine, the affected ones first. */
-export function renderCveAudit({ cve, sources, machines }: CveAudit): string[] {
+export function renderCveAudit({ cve, sources, machines }: CveAudit, when: "pinned" | "now" = "pinned"): string[] {
   if (machines.length === 0) return [noMachine];
   const counts = statuses.flatMap((status) => {
     const number = machines.filter((one) => one.status === status).length;
@@ -33,7 +40,10 @@ export function renderCveAudit({ cve, sources, machines }: CveAudit): string[] {
         ]),
     ...statuses.flatMap((status) => machines.filter((one) => one.status === status).flatMap(machineLines)),
     ...[...unread].map((one) => `  not read: ${one}`),
-    ...planLine(machines.filter(({ status }) => status === "affected").map(({ machine }) => machine)),
+    ...planLine(
+      machines.filter(({ status }) => status === "affected").map(({ machine }) => machine),
+      when,
+    ),
   ];
   return lines.map(printable);
 }
@@ -89,6 +99,7 @@ function updateLines({ source, installed, offered, suite, packages, news }: Pack
   ];
 }
 
-function planLine(machines: readonly string[]): string[] {
-  return machines.length === 0 ? [] : [`to plan them, after meso pull: meso plan ${machines.join(" ")}`];
+function planLine(machines: readonly string[], when: "pinned" | "now"): string[] {
+  const pull = when === "now" ? "meso pull && " : "";
+  return machines.length === 0 ? [] : [`to plan them: ${pull}meso plan ${machines.join(" ")}`];
 }

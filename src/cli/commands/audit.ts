@@ -17,18 +17,20 @@ export const auditCommand: Command = {
   },
   examples: ["audit", "audit --now", "audit CVE-2023-41915"],
   details:
-    "Compares what machines run with what their channels hold, by Debian's source packages and changelogs. Moves no lock:\n" +
-    "meso pull does, and meso plan then shows what comes of it. Ends with 1 when security fixes are waiting, or a machine\n" +
+    "Compares what machines run with what their channels hold, by Debian's source packages and changelogs. Moves no lock,\n" +
+    "and ends with the command that plans the machines anew. Ends with 1 when security fixes are waiting, or a machine\n" +
     "is affected.",
   run: (context) =>
     withPreparedCentre(context, async (work) => {
-      const tools = auditTools(work.session, context.options.now ? "now" : "pinned");
+      const when = context.options.now ? "now" : "pinned";
+      const tools = auditTools(work.session, when);
       const { machines, unknown } = await runningSystems(work);
       const [cve] = context.positionals;
       const result = cve === undefined ? await audit(machines, tools) : await auditCve(cve, machines, tools);
       if (context.json) context.print(JSON.stringify({ ...result, unknown }, undefined, 2));
       else {
-        for (const line of "cve" in result ? renderCveAudit(result) : renderAudit(result)) context.print(line);
+        const lines = "cve" in result ? renderCveAudit(result, when) : renderAudit(result, when);
+        for (const line of lines) context.print(line);
         for (const { path, why } of unknown) context.print(`? ${path}  ${why}`);
       }
       const isBad =
