@@ -15,30 +15,44 @@ type ActOf<Kind extends Act["kind"]> = Extract<Act, { kind: Kind }>;
 const closingSeconds = 90;
 
 /** One after the other, as they are written. */
-export async function drain(run: Run, { plan, drained }: MachineRun): Promise<void> {
+export async function drain(run: Run, { plan, drained, unsure }: MachineRun): Promise<void> {
   for (const hook of plan.machine.drain) {
     const wasDrained = drained.has(hook);
     drained.add(hook);
     try {
       await runHook(run, hook, hook.before, `${hook.title} could not be drained`);
+      unsure.delete(hook);
     } catch (error) {
-      // Nobody there has heard of it: nothing to undo.
-      if (!wasDrained && error instanceof MesoError && unheard.has(error.code)) drained.delete(hook);
+      // An agent may fall silent before it has the command, or while the command runs.
+      if (!wasDrained && isSilence(error)) unsure.add(hook);
       throw error;
     }
   }
 }
 
-const unheard = new Set(["agent-silent", "no-machine"]);
-
 /** The other way round; of a drain that was not ended, only what was begun. */
-export async function undrain(run: Run, { plan, drained, begun }: MachineRun): Promise<void> {
+export async function undrain(run: Run, { plan, drained, unsure, begun }: MachineRun): Promise<void> {
   const isWhole = !begun.has("drain") || begun.has("power-off");
   for (const hook of plan.machine.drain.toReversed()) {
     if (!isWhole && !drained.has(hook)) continue;
-    await runHook(run, hook, hook.after, `${hook.title} could not be undrained`);
+    try {
+      await runHook(run, hook, hook.after, `${hook.title} could not be undrained`);
+    } catch (error) {
+      // Nobody there: most likely it never heard of the drain.
+      if (isWhole || !unsure.has(hook) || !isSilence(error)) throw error;
+      run.hands.report({
+        kind: "trouble",
+        path: plan.path,
+        text: `${hook.title} may still be drained: ${reasonOf(error)}`,
+      });
+    }
     drained.delete(hook);
+    unsure.delete(hook);
   }
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof MesoError && (error.code === "agent-silent" || error.code === "no-machine");
 }
 
 /** Off, and certain: the hypervisor says so, and nobody has one of its disks open. */

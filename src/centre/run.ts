@@ -22,6 +22,8 @@ export interface MachineRun {
   readonly begun: Set<string>;
   /** Drain hooks that were run, or may have been. */
   readonly drained: Set<DesiredDrain>;
+  /** Of these, those whose agent fell silent: it may never have heard of them. */
+  readonly unsure: Set<DesiredDrain>;
   /** What it was changed to does not work. */
   hasFailed: boolean;
   /** Checks that passed last. */
@@ -43,7 +45,15 @@ export function takeDone(one: MachineRun): { readonly done?: string; readonly se
 }
 
 export function machineRun(plan: MachinePlan): MachineRun {
-  return { plan, begun: new Set(), drained: new Set(), hasFailed: false, checks: 0, stepSeconds: {} };
+  return {
+    plan,
+    begun: new Set(),
+    drained: new Set(),
+    unsure: new Set(),
+    hasFailed: false,
+    checks: 0,
+    stepSeconds: {},
+  };
 }
 
 /** Answers that say nothing about the thing asked for: asked again, for every step looks first. */
