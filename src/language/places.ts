@@ -194,26 +194,37 @@ export function slurmDrain(given: { controller: string; node: string; deadlineSe
   });
 }
 
-/** Sets the weight of a real server of an IPVS load balancer to 0 while it is away. */
+/**
+ * Sets the weight of a real server of an IPVS load balancer to 0 while it is away: connections that it has go on, new ones
+ * go elsewhere.
+ */
 export function balancerWeight(given: {
   balancer: string;
+  /** Of TCP: `10.0.0.1:443` */
   service: string;
+  /** `10.0.0.11:443` */
   server: string;
   weight: number;
+  /** How packets reach the server now. ipvsadm would make it `gatewaying` where nothing is said. */
+  forwarding?: keyof typeof forwardings;
 }): DrainHook {
-  const { balancer, service, server, weight } = given;
+  const { balancer, service, server, weight, forwarding = "gatewaying" } = given;
   const set = (value: number) => [
     "/usr/sbin/ipvsadm",
     "--edit-server",
-    "-t",
+    "--tcp-service",
     service,
-    "-r",
+    "--real-server",
     server,
-    "-w",
+    forwardings[forwarding],
+    "--weight",
     String(value),
   ];
   return drainRecord({ on: balancer, title: `weight of ${server} for ${service}`, before: set(0), after: set(weight) });
 }
+
+/** ipvsadm(8), "packet-forwarding-method". */
+const forwardings = { gatewaying: "--gatewaying", masquerading: "--masquerading", tunnelling: "--ipip" } as const;
 
 /** Commands of one's own. */
 export function drainCommands(
