@@ -15,7 +15,6 @@ const compilers = ["gcc", "g++", "libc6-dev", "make", "pkgconf"];
  * `configure` and `make`.
  *
  * @param options `bootstrap`: makes `configure` anew by autoreconf, for sources that bring none or a changed one.
- *   `folder`: where the sources are configured, when not at their top.
  */
 export function gnu(options: { readonly bootstrap?: boolean } = {}): BuildSystem {
   const bootstrap = { name: "bootstrap", script: "autoreconf --force --install --verbose" };
