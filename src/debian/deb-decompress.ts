@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
-import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
-import { constants, setPriority } from "node:os";
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { failure } from "../base/error.ts";
+import { giveWay } from "../base/give-way.ts";
 import { readRange } from "../store/read-content.ts";
 import type { DebMember } from "./deb.ts";
 import { type ByteSource, fileSource } from "./tar-source.ts";
@@ -17,7 +17,10 @@ export interface CompressedTar extends DebMember {
 }
 
 export interface DecompressOptions {
-  /** A command that expands xz streams from its standard input to its standard output; this host's own otherwise. */
+  /**
+   * A command that expands xz streams from its standard input to its standard output, started as the leader of a
+   * session; this host's own otherwise.
+   */
   readonly xz?: readonly string[] | undefined;
   /** Everything waits for others: xz gives way to them, and does not take several processors. */
   readonly inBackground?: boolean | undefined;
@@ -144,12 +147,17 @@ function* piecesOf(tar: CompressedTar): Generator<Uint8Array> {
 
 /** Copies the compressed bytes to `position` of another file, whose own offset stays where it is. */
 function copyRange(tar: CompressedTar, to: number, position: number): number {
-  for (const piece of piecesOf(tar)) {
-    writeAt(to, piece, position);
-    position += piece.length;
+  for (let done = 0; done < tar.size; ) {
+    const got = readSync(tar.file, shared, 0, Math.min(shared.length, tar.size - done), tar.position + done);
+    if (got === 0) throw corrupt(`it ends ${tar.size - done} bytes too early`);
+    writeAt(to, shared.subarray(0, got), position + done);
+    done += got;
   }
   return tar.size;
 }
+
+/** Only ever used between two lines that nothing can come between. */
+const shared = new Uint8Array(1 << 18);
 
 function writeAt(file: number, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.length; ) {
@@ -177,8 +185,8 @@ async function run(
   const [command, ...options] = words as [string, ...string[]];
   // XZ_OPT and its like must not reach it, and its messages shall be in one language.
   const env = { PATH: process.env.PATH ?? "/usr/bin:/bin", LC_ALL: "C" };
-  const child = spawn(command, options, { stdio: [input, output, "pipe"], env });
-  if (inBackground && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+  const child = spawn(command, options, { stdio: [input, output, "pipe"], env, detached: true });
+  if (inBackground && child.pid !== undefined) giveWay(child.pid);
   let message = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     message = (message + text).slice(0, 1000);

@@ -105,7 +105,10 @@ export async function importAll(
   };
 
   const [unpacker = [], ...sets] = inOrder(missing, [options.unpacker, ...(options.first ?? [])]);
-  await importSets([unpacker]);
+  // The unpacker comes before the others, and keeps one processor busy.
+  const meanwhile = unpacker.length > 0 && parallel > 2 ? takeSmallest(sets) : [];
+  const both = [() => importSets([unpacker]), () => importUnlocked(meanwhile, { inBackground: true })];
+  await inLanes(both, both.length, signal, (one) => one());
   await importSets(sets, errors.length === 0 ? await options.unpacker?.command() : undefined);
   if (errors.length > 0) throw new MesoError(errors.flatMap((error) => error.problems));
   return archives.map((archive) => tables.get(archive.sha256)!);
@@ -129,6 +132,14 @@ function takeOut(left: Map<string, DebianArchive>, sha256: string): DebianArchiv
   const archive = left.get(sha256);
   left.delete(sha256);
   return archive ? [archive] : [];
+}
+
+/** What would be the last batch, taken out of its set: for processors that have nothing to do yet. */
+function takeSmallest(sets: readonly DebianArchive[][]): readonly DebianArchive[] {
+  const rest = sets.at(-1) ?? [];
+  const last = batches(rest).at(-1) ?? [];
+  rest.splice(0, rest.length, ...rest.filter((archive) => !last.includes(archive)));
+  return last;
 }
 
 /** Archives are decompressed by one process until they have this many bytes together. */

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { readdir, readlink } from "node:fs/promises";
-import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import { assert, failure, type MesoError } from "../base/error.ts";
+import { giveWay } from "../base/give-way.ts";
 import { sortedBy } from "../base/order.ts";
 
 export interface SandboxBind {
@@ -25,6 +25,8 @@ export interface SandboxOptions {
   readonly asRoot?: boolean;
   /** Gives way to everything else that the processors have to do. */
   readonly inBackground?: boolean;
+  /** Whoever spawns the command makes it lead a session (`detached`), away from any terminal: so it needs no other. */
+  readonly leadsSession?: boolean;
   readonly timeoutSeconds: number;
   readonly signal?: AbortSignal;
 }
@@ -39,12 +41,13 @@ export interface SandboxOptions {
  */
 export async function runInSandbox(options: SandboxOptions): Promise<{ stdout: Buffer; stderr: string }> {
   options.signal?.throwIfAborted();
-  const [shell, ...words] = await sandboxCommand(options);
+  const [shell, ...words] = await sandboxCommand({ ...options, leadsSession: true });
   const child = spawn(shell!, words, {
+    detached: true,
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH ?? "/usr/bin:/bin" },
   });
-  if (options.inBackground && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+  if (options.inBackground && child.pid !== undefined) giveWay(child.pid);
   const outcome = { timedOut: false };
   const kill = () => child.kill("SIGKILL");
   const timer = setTimeout(() => {
@@ -97,7 +100,8 @@ const errorTailBytes = 16_384;
 async function isolation(options: Omit<SandboxOptions, "timeoutSeconds" | "signal">): Promise<string[]> {
   const env = { ...fixedEnvironment, ...options.env };
   return [
-    ...["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"],
+    ...["--unshare-all", "--die-with-parent", "--clearenv"],
+    ...(options.leadsSession ? [] : ["--new-session"]),
     ...["--unshare-user", "--uid", options.asRoot ? "0" : "1000", "--gid", options.asRoot ? "0" : "1000"],
     ...["--hostname", "build"],
     ...(await rootMounts(options.root)),
