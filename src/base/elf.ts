@@ -17,20 +17,31 @@ export interface ElfFile {
   readonly rpath: readonly string[];
 }
 
+/** The bytes of a file of which only a part will be asked for. */
+export interface ElfBytes {
+  readonly length: number;
+  /** Bytes from `offset` on, all within the file. */
+  readonly range: (offset: number, length: number) => Uint8Array;
+}
+
 /** Whether the bytes start as an ELF file does. */
 export function isElf(bytes: Uint8Array): boolean {
   return bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
 }
 
 /**
- * Reads headers and the dynamic section of a whole ELF file (System V ABI, chapters 4 and 5), through the
+ * Reads headers and the dynamic section of an ELF file (System V ABI, chapters 4 and 5), through the
  * program headers only, as the dynamic linker does: section headers may be stripped.
  *
  * @param name names the file in errors.
  * @throws MesoError `bad-elf` where the bytes contradict themselves or end too early.
  */
-export function readElf(bytes: Uint8Array, name: string): ElfFile {
-  const reader = elfReader(bytes, name);
+export function readElf(bytes: Uint8Array | ElfBytes, name: string): ElfFile {
+  const whole = bytes instanceof Uint8Array;
+  const reader = elfReader(
+    whole ? { length: bytes.length, range: (at, size) => bytes.subarray(at, at + size) } : bytes,
+    name,
+  );
   const segments = readProgramHeaders(reader);
   const interpreter = segments.find((segment) => segment.type === ptInterp);
   const dynamic = readDynamic(reader, segments);
@@ -67,39 +78,31 @@ interface ProgramHeader {
 
 type ElfReader = ReturnType<typeof elfReader>;
 
-function elfReader(bytes: Uint8Array, name: string) {
+function elfReader(bytes: ElfBytes, name: string) {
   const bad = (what: string) => failure("bad-elf", `${name}: ${what}`, { expected: "a whole ELF file" });
-  if (!isElf(bytes)) throw bad("is not an ELF file");
+  const identification = bytes.range(0, Math.min(16, bytes.length));
+  if (!isElf(identification)) throw bad("is not an ELF file");
   if (bytes.length < 52) throw bad("ends within the ELF header");
-  const fileClass = bytes[4];
-  const order = bytes[5];
+  const fileClass = identification[4];
+  const order = identification[5];
   if (fileClass !== 1 && fileClass !== 2) throw bad(`has the ELF class ${fileClass}`);
   if (order !== 1 && order !== 2) throw bad(`has the byte order ${order}`);
   const little = order === 1;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const need = (offset: number, length: number) => {
+  const view = (offset: number, length: number): DataView => {
     if (!(offset >= 0 && offset + length <= bytes.length)) throw bad(`points at byte ${offset}, beyond its end`);
+    const { buffer, byteOffset } = bytes.range(offset, length);
+    return new DataView(buffer, byteOffset, length);
   };
-  const u16 = (offset: number) => {
-    need(offset, 2);
-    return view.getUint16(offset, little);
-  };
-  const u32 = (offset: number) => {
-    need(offset, 4);
-    return view.getUint32(offset, little);
-  };
+  const u16 = (offset: number) => view(offset, 2).getUint16(0, little);
+  const u32 = (offset: number) => view(offset, 4).getUint32(0, little);
   /** An address or offset in the file's own width; beyond 2^53 it is rounded, and so out of range anyway. */
-  const word = (offset: number) => {
-    if (fileClass === 1) return u32(offset);
-    need(offset, 8);
-    return Number(view.getBigUint64(offset, little));
-  };
+  const word = (offset: number) => (fileClass === 1 ? u32(offset) : Number(view(offset, 8).getBigUint64(0, little)));
   const text = (offset: number, end: number) => {
-    need(offset, 1);
-    const limit = Math.min(end, bytes.length, offset + maxTextBytes);
-    const stop = bytes.subarray(offset, limit).indexOf(0);
+    if (!(offset >= 0 && offset < bytes.length)) throw bad(`points at byte ${offset}, beyond its end`);
+    const piece = bytes.range(offset, Math.min(end, bytes.length, offset + maxTextBytes) - offset);
+    const stop = piece.indexOf(0);
     if (stop < 0) throw bad(`has a text without end at byte ${offset}`);
-    return Buffer.from(bytes.buffer, bytes.byteOffset + offset, stop).toString("utf8");
+    return Buffer.from(piece.buffer, piece.byteOffset, stop).toString("utf8");
   };
   return { bits: fileClass === 1 ? (32 as const) : (64 as const), length: bytes.length, bad, u16, u32, word, text };
 }

@@ -39,7 +39,7 @@ test("a machine of another architecture is built here", { timeout: 600_000 }, as
     if (architecture === "arm64")
       assert.equal(Buffer.from(read(system.kernel.image)).toString("latin1", 56, 60), "ARMd");
     assert.match(system.kernel.modulesDep, /virtio_net/);
-    assert.equal(system.tree.get("/etc/ld.so.cache"), undefined);
+    assert.match(Buffer.from(read("/etc/ld.so.cache")).toString("latin1"), /\/libc\.so\.6\0/);
     assert.ok(system.tree.get("/usr/lib/udev/hwdb.bin"));
     const path = join(folder, "disk.img");
     await writeOutput(session, await diskImage(session, prepared), { path, format: "raw" });

@@ -117,7 +117,11 @@ export async function composeSystem(input: ComposeInput): Promise<ComposedSystem
   const unknown = unknownNameProblems(manifest, tree);
   if (unknown.length > 0) throw new MesoError(unknown);
   await Promise.all([
-    fillToolCaches(tree, input.runTool),
+    fillToolCaches(tree, {
+      runTool: input.runTool,
+      readFile,
+      libcVersion: packages.find(({ name }) => name === "libc-bin")?.version ?? "",
+    }),
     // A copy, since the others add to the tree meanwhile.
     input.judge && manifest.configurationChecks.length > 0
       ? judgeConfigurations(manifest, new Map(tree), input.judge)

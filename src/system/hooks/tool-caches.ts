@@ -1,5 +1,6 @@
 import type { FileEntry, FileTree, TreeEntry } from "../../store/file-tree.ts";
 import { type DraftTree, generatedFile } from "../draft-tree.ts";
+import { linkerCache } from "./linker-cache.ts";
 
 /**
  * A program of the system's own packages to run on a copy of a part of the tree. A pure function of its inputs,
@@ -36,12 +37,29 @@ export type RunTool = (run: ToolRun, tree: FileTree) => Promise<ReadonlyMap<stri
 /** Kept where segments are, so that megabytes of database lie at one place in every image. */
 export type ToolOutput = Pick<FileEntry, "size" | "content">;
 
+export interface ToolCacheOptions {
+  readonly runTool: RunTool;
+  readonly readFile: (entry: FileEntry) => Uint8Array;
+  /** Of the package libc-bin; empty when there is none. */
+  readonly libcVersion: string;
+}
+
 /**
  * The binary caches that maintainer scripts and triggers fill: module dependencies, the dynamic linker's cache,
  * the hardware database, the journal's catalog; each where its tool is installed.
  */
-export async function fillToolCaches(tree: DraftTree, runTool: RunTool): Promise<void> {
-  const runs = [...moduleDependencies(tree), ...linkerCache(tree), ...hardwareDatabase(tree), ...journalCatalog(tree)];
+export async function fillToolCaches(
+  tree: DraftTree,
+  { runTool, readFile, libcVersion }: ToolCacheOptions,
+): Promise<void> {
+  const linked = linkerCache(tree, libcVersion, readFile);
+  if (linked) tree.set("/etc/ld.so.cache", generatedFile(linked, { origin: "ldconfig" }));
+  const runs = [
+    ...moduleDependencies(tree),
+    ...(linked ? [] : linkerCacheRun(tree)),
+    ...hardwareDatabase(tree),
+    ...journalCatalog(tree),
+  ];
   const results = await Promise.all(runs.map((run) => runTool(run, tree)));
   for (const [index, files] of results.entries()) {
     const { name: origin, mode = 0o644 } = runs[index]!;
@@ -86,7 +104,8 @@ export function moduleDependencies(tree: FileTree): ToolRun[] {
 /** Their names in kmod's dlopen notes: libkmod-file-xz.c, libkmod-file-zstd.c, libkmod-file-zlib.c. */
 const compressionLibraries = /^\/usr\/lib\/[^/]+\/lib(lzma\.so\.5|zstd\.so\.1|z\.so\.1)$/;
 
-function linkerCache(tree: FileTree): ToolRun[] {
+/** Where `linkerCache` knows too little. */
+function linkerCacheRun(tree: FileTree): ToolRun[] {
   if (!tree.has("/usr/sbin/ldconfig")) return [];
   const isLibrary = (path: string) =>
     /^\/(etc\/ld\.so\.conf(\.d\/|$)|(usr\/(local\/)?|opt\/[^/]+\/)?lib(32|64|x32)?\/([^/]+\/)*[^/]*\.so(\.[^/]*)?$)/.test(
