@@ -1,4 +1,5 @@
-import type { FileEntry, TreeEntry } from "../store/file-tree.ts";
+import { posix } from "node:path";
+import type { FileEntry, FileTree, TreeEntry } from "../store/file-tree.ts";
 import type { SegmentTable } from "../store/segment.ts";
 import { type DraftTree, generatedLink } from "./draft-tree.ts";
 
@@ -32,10 +33,16 @@ export function placeSources(
     const origin = `${source.name} ${source.version}, from source`;
     for (const item of source.items) placeItem(tree, item, origin);
     if (source.replaces.length === 0) linkPrograms(tree, source, origin);
-    for (const [path, entry] of tree) {
+    const before = new Map(tree);
+    const oursAt = (path: string) => placesOf(path).find((place) => before.has(`${source.root}/${place}`));
+    for (const [path, entry] of before) {
       if (!source.replaces.includes(entry.origin) || entry.kind === "directory") continue;
-      const ours = placesOf(path).find((place) => tree.has(`${source.root}/${place}`));
-      if (ours === undefined && !isBinary(tree, entry, readFile)) continue;
+      const ours = oursAt(path);
+      if (ours === undefined && !isBinary(before, entry, readFile)) {
+        // Only the file's first name is exchanged.
+        if (entry.kind === "hardlink" && oursAt(entry.target) !== undefined) tree.set(path, before.get(entry.target)!);
+        continue;
+      }
       if (ours === undefined) tree.delete(path);
       else tree.set(path, generatedLink(`${source.root}/${ours}`, { origin }));
       changed.set(entry.origin, (changed.get(entry.origin) ?? new Set()).add(path));
@@ -75,25 +82,29 @@ function placesOf(path: string): readonly string[] {
 }
 
 /** What the processor runs: ELF files, and the links among them. Scripts may well serve another version. */
-function isBinary(tree: DraftTree, entry: TreeEntry, readFile: (entry: FileEntry) => Uint8Array): boolean {
+function isBinary(tree: FileTree, entry: TreeEntry, readFile: (entry: FileEntry) => Uint8Array): boolean {
   const file = entry.kind === "hardlink" ? tree.get(entry.target) : entry;
   if (file?.kind !== "file" || file.size < 4) return false;
   const [a, b, c, d] = readFile(file);
   return a === 0x7f && b === 0x45 && c === 0x4c && d === 0x46;
 }
 
-/** `libpmix.so.2` → `libpmix.so.2.13.4`, which has just gone. */
+/** `libpmix.so` → `libpmix.so.2` → `libpmix.so.2.13.4`, which has just gone; of whichever package that is replaced. */
 function removeDanglingLinks(
   tree: DraftTree,
   sources: readonly ComposedSource[],
-  changed: ReadonlyMap<string, Set<string>>,
+  changed: Map<string, Set<string>>,
 ): void {
   const replaced = new Set(sources.flatMap(({ replaces }) => replaces));
-  for (const [path, entry] of [...tree]) {
-    if (entry.kind !== "symlink" || !replaced.has(entry.origin) || entry.target.includes("/")) continue;
-    const target = `${path.slice(0, path.lastIndexOf("/"))}/${entry.target}`;
-    if (!changed.get(entry.origin)?.has(target) || tree.has(target)) continue;
-    tree.delete(path);
-    changed.get(entry.origin)!.add(path);
+  const gone = new Set([...changed.values()].flatMap((paths) => [...paths].filter((path) => !tree.has(path))));
+  for (let known = -1; known < gone.size; ) {
+    known = gone.size;
+    for (const [path, entry] of [...tree]) {
+      if (entry.kind !== "symlink" || !replaced.has(entry.origin)) continue;
+      if (!gone.has(posix.resolve(posix.dirname(path), entry.target))) continue;
+      tree.delete(path);
+      gone.add(path);
+      changed.set(entry.origin, (changed.get(entry.origin) ?? new Set()).add(path));
+    }
   }
 }
