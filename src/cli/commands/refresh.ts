@@ -13,6 +13,7 @@ import { originOf } from "../../packages/lower-package.ts";
 import { newestAbove, versionsInListing, versionsOfTags } from "../../packages/newer-version.ts";
 import type { GitOrigin, UrlOrigin } from "../../packages/origin.ts";
 import type { SourcePackage } from "../../packages/source-package.ts";
+import type { Store } from "../../store/store.ts";
 import { type Command, type CommandContext, exitCodes, programOptions } from "../command.ts";
 import { programSession } from "../program-session.ts";
 
@@ -68,7 +69,7 @@ export const refreshCommand: Command = {
             `in ${channels.map((it) => it.suite).join(", ")}`,
           );
         }
-        if (origin?.kind === "url") return told(...(await listed(context, origin, version)));
+        if (origin?.kind === "url") return told(...(await listed(session.store, context.signal, origin, version)));
         if (origin?.kind === "git")
           return told(versionsOfTags(await tags(origin, context)), `among the tags of ${origin.url}`);
         return { name, version, where: "in nothing: its source is beside the program" };
@@ -86,14 +87,15 @@ export const refreshCommand: Command = {
 };
 
 async function listed(
-  context: CommandContext,
+  store: Store,
+  signal: AbortSignal,
   origin: UrlOrigin,
   version: string,
 ): Promise<[readonly string[], string]> {
   const folder = new URL(".", origin.urls[0]!).href;
-  const aside = programSession(context, ".").store.temporaryPath();
+  const aside = store.temporaryPath();
   try {
-    const fetcher = createFetcher({ proxy: proxyOfVariables(), signal: context.signal });
+    const fetcher = createFetcher({ proxy: proxyOfVariables(), signal });
     await download(fetcher, addressesOf(folder, readMirrors), undefined, aside);
     return [versionsInListing(readFileSync(aside, "utf8"), origin.fileName, version), `in ${folder}`];
   } finally {
