@@ -5,6 +5,7 @@ import { formatBytes } from "../base/progress.ts";
 import type { Builtins } from "../store/builtin.ts";
 import { planRealise, type RealisePlan } from "../store/plan-realise.ts";
 import { type BuildReport, realise } from "../store/realise.ts";
+import { addLinkRoot } from "../store/roots.ts";
 import { createSubstituter, type Substituter } from "../store/substitute.ts";
 import { cacheOptions, chosenCaches } from "./cache-options.ts";
 import type { CommandContext } from "./command.ts";
@@ -15,8 +16,28 @@ export const makeOptions = {
   ...cacheOptions,
   "no-caches": { type: "boolean", description: "build here what caches may have" },
   jobs: { type: "string", short: "j", placeholder: "NUMBER", description: "builds at once (default: one a processor)" },
+  root: { type: "string", short: "r", placeholder: "FILE", description: "make this link to the output: it holds it" },
   "keep-failed": { type: "boolean", description: "keep the folders of a build that fails, and a way to enter them" },
 } as const;
+
+/** @throws MesoError `usage` when `--root`, which is one link, is said for several things. */
+export function checkRoot({ options }: CommandContext, wanted: readonly unknown[]): void {
+  if (options.root === undefined || wanted.length < 2) return;
+  throw failure("usage", "--root makes one link, and there is more to make than one thing", {
+    hint: "make one after the other",
+  });
+}
+
+/** Makes the link of `--root`, if that is said, to the main one of the outputs. */
+export async function holdMainOutput(
+  { options }: CommandContext,
+  { store, items }: StoreSession,
+  outputs: readonly { readonly name: string; readonly path: string }[],
+): Promise<void> {
+  if (typeof options.root !== "string") return;
+  const main = outputs.find(({ name }) => name === "out") ?? outputs[0]!;
+  await addLinkRoot(store, items, options.root, main.path);
+}
 
 /** Fetches or builds the outputs of derivations, telling what it does; `makeOptions` are those of the command. */
 export async function makeDerivations(

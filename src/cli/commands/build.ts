@@ -1,10 +1,8 @@
-import { failure } from "../../base/error.ts";
 import { formatBytes } from "../../base/progress.ts";
 import { packageBuiltins } from "../../packages/builtins/index.ts";
 import { checkReproducible } from "../../store/realise.ts";
-import { addLinkRoot } from "../../store/roots.ts";
 import { type Command, type CommandContext, programOptions } from "../command.ts";
-import { makeDerivations, makeOptions, planDerivations } from "../make-derivations.ts";
+import { checkRoot, holdMainOutput, makeDerivations, makeOptions, planDerivations } from "../make-derivations.ts";
 import { type NamedPackages, namedPackages, nameOfPath } from "../package-words.ts";
 import { storeSession } from "../store-session.ts";
 
@@ -15,7 +13,6 @@ export const buildCommand: Command = {
   options: {
     ...programOptions,
     ...makeOptions,
-    root: { type: "string", short: "r", placeholder: "FILE", description: "make this link to the output: it holds it" },
     check: { type: "boolean", description: "build once more what is there already, and compare" },
   },
   examples: ["build examples/packages/packages.ts#hello --root result", "build --check packages.ts", "build -n hello"],
@@ -24,12 +21,9 @@ export const buildCommand: Command = {
     "source, each in a sandbox that sees nothing but what it declares. Prints where they are. PACKAGE is a FILE (all it\n" +
     "exports), FILE#NAME, or a NAME of the nearest packages.ts.",
   async run(context) {
-    const { root } = context.options;
     const prepared = await namedPackages(context, context.positionals);
     const { items, wanted } = prepared;
-    if (typeof root === "string" && wanted.length > 1) {
-      throw failure("usage", "--root takes one package", { hint: "build one after the other" });
-    }
+    checkRoot(context, wanted);
     if (context.options["dry-run"]) return void (await printPlan(context, prepared));
     const session = storeSession(context);
     const derivations = wanted.map(({ path }) => path);
@@ -43,10 +37,7 @@ export const buildCommand: Command = {
     const outputs = wanted.flatMap(({ derivation }) =>
       [...derivation.outputs].map(([name, one]) => ({ name, ...one })),
     );
-    if (typeof root === "string") {
-      const main = outputs.find(({ name }) => name === "out") ?? outputs[0]!;
-      await addLinkRoot(session.store, items, root, main.path);
-    }
+    await holdMainOutput(context, session, outputs);
     if (context.json) {
       const told = outputs.map(({ path }) => ({ path, place: items.physicalPath(path), ...items.record(path) }));
       return void context.print(JSON.stringify({ outputs: told, builds: reports }, undefined, 2));

@@ -1,9 +1,8 @@
 import { failure } from "../../base/error.ts";
 import { formatBytes } from "../../base/progress.ts";
 import { checkReproducible, readDerivation } from "../../store/realise.ts";
-import { addLinkRoot } from "../../store/roots.ts";
 import { type Command, exitCodes } from "../command.ts";
-import { makeDerivations, makeOptions, planDerivations } from "../make-derivations.ts";
+import { checkRoot, holdMainOutput, makeDerivations, makeOptions, planDerivations } from "../make-derivations.ts";
 import { storeSession } from "../store-session.ts";
 
 export const storeRealise: Command = {
@@ -12,7 +11,6 @@ export const storeRealise: Command = {
   maximumPositionals: 1000,
   options: {
     ...makeOptions,
-    root: { type: "string", short: "r", placeholder: "FILE", description: "make this link to the output: it holds it" },
     check: { type: "boolean", description: "build once more what is there, and compare" },
     "dry-run": { type: "boolean", short: "n", description: "say what would be fetched and built, and stop" },
   },
@@ -28,10 +26,7 @@ export const storeRealise: Command = {
       if (!path.endsWith(".drv")) throw failure("no-derivation", `${path} is no derivation`, { expected: "….drv" });
       return path;
     });
-    const { root } = context.options;
-    if (typeof root === "string" && derivations.length > 1) {
-      throw failure("usage", "--root takes one derivation", { hint: "realise one after the other" });
-    }
+    checkRoot(context, derivations);
     if (context.options["dry-run"] === true) {
       const { build, fetch } = await planDerivations(context, session, derivations);
       const sizes = fetch.map(({ storePath, narSize, fileSize }) => ({ path: storePath, bytes: fileSize ?? narSize }));
@@ -50,10 +45,7 @@ export const storeRealise: Command = {
     const outputs = derivations.flatMap((path) =>
       [...readDerivation(items, path).outputs].map(([name, output]) => ({ name, path: output.path })),
     );
-    if (typeof root === "string") {
-      const main = outputs.find(({ name }) => name === "out") ?? outputs[0]!;
-      await addLinkRoot(store, items, root, main.path);
-    }
+    await holdMainOutput(context, session, outputs);
     if (context.json) context.print(JSON.stringify({ outputs, built: reports }, undefined, 2));
     else for (const { path } of outputs) context.print(path);
     return exitCodes.success;
