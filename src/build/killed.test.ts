@@ -13,9 +13,7 @@ after(() => place.remove());
 const program = place.program("mini-1.ts");
 const imported = new Set(place.archives.map(({ sha256 }) => sha256));
 
-const began = performance.now();
 const reference = await buildImage(program, join(place.folder, "reference.img"), { store: place.coldStore("whole") });
-const seconds = (performance.now() - began) / 1000;
 const disk = await diskDigest(join(place.folder, "reference.img"));
 
 test("killed at any moment, a build leaves nothing that is half done, and the next one completes", async () => {
@@ -26,40 +24,48 @@ test("killed at any moment, a build leaves nothing that is half done, and the ne
   const lastStages: (string | undefined)[] = [];
   const verified = new Set<string>();
 
-  async function killAfter(delay: number, wholeGroup: boolean): Promise<void> {
-    const { child, ended } = startMeso(["system", "image", "--json", "-o", output, program], { store: directory });
-    await Promise.race([sleep(delay * pace * 1000), ended]);
+  /** Waits for a line about a stage first, which no load on the machine moves to another stage. */
+  async function kill(stage: string | undefined, delay: number, wholeGroup: boolean): Promise<void> {
+    const { child, ended, says } = startMeso(["system", "image", "--json", "-o", output, program], {
+      store: directory,
+    });
+    if (stage !== undefined) await says(`${stage} `);
+    await Promise.race([sleep(delay * 1000), ended]);
     if (child.exitCode === null) process.kill(wholeGroup ? -child.pid! : child.pid!, "SIGKILL");
     const { signal, stderr } = await ended;
     if (signal === "SIGKILL") lastStages.push(/^(lay out|\w+)(?!.*^\w)/ms.exec(stderr)?.[1]);
-    else pace *= 0.7;
+    const moment = `${delay} s after ${stage ?? "its start"}`;
     if (existsSync(output)) {
-      assert.equal(await diskDigest(output), disk, `the image after ${delay} s`);
+      assert.equal(await diskDigest(output), disk, `the image of a build killed ${moment}`);
       rmSync(output);
     }
     // Not opened anew: that would sweep what the next run has to find.
     for (const id of readdirSync(join(directory, "segments"))) {
-      if (!verified.has(id)) assert.ok(await inspector.verifySegment(id), `segment ${id} after ${delay} s`);
+      if (!verified.has(id)) assert.ok(await inspector.verifySegment(id), `segment ${id}, killed ${moment}`);
       verified.add(id);
     }
   }
 
-  // The machine may be less busy than when the reference was built: whoever came too late comes earlier next time.
-  let pace = 1;
   const inspector = openStore(directory);
   const { stages } = reference;
-  const late = ["compose", "lay out", "write"].reduce((sum, name) => sum + stages[name]!, 0);
-  const early = stages.resolve! + stages.import!;
-  const start = seconds - early - late;
+  for (const part of [0.3, 0.8]) await kill(undefined, part * stages.index!, true);
+  await kill("index", 0, true);
   // The store fills from kill to kill, so that all of them together cost little more than one build.
-  for (const delay of moments(8, start / 2, early)) await killAfter(delay, true);
+  for (const part of [0.1, 0.15, 0.2, 0.25, 0.3, 0.35]) await kill(undefined, part * stages.import!, true);
   await buildImage(program, output, { store: directory });
   rmSync(output);
-  for (const [i, delay] of moments(12, start, late).entries()) {
+  const late: [stage: string | undefined, delay: number][] = [
+    [undefined, 0.3],
+    [undefined, 1],
+    ...[0, 0.4, 0.8, 1.2].map((part): [string, number] => ["compose", part * stages["lay out"]!]),
+    ...[0, 0.2, 0.4, 0.6, 0.8].map((part): [string, number] => ["lay out", part * stages.write!]),
+    ["write", 0],
+  ];
+  for (const [i, [stage, delay]] of late.entries()) {
     forgetComputed(directory, verified);
-    await killAfter(delay, i % 2 === 0);
+    await kill(stage, delay, i % 2 === 0);
   }
-  assert.ok(lastStages.length >= 10, `only ${lastStages.length} of 20 builds were killed before their end`);
+  assert.ok(lastStages.length >= 10, `only ${lastStages.length} of 21 builds were killed before their end`);
   assert.ok(new Set(lastStages).size >= 3, `kills hit too few stages, after ${[...new Set(lastStages)].join(", ")}`);
 
   assertSame(await buildImage(program, output, { store: directory }));
@@ -103,11 +109,6 @@ test("Ctrl-C ends a build at once, with exit code 130, and leaves nothing behind
 function assertSame({ systemHash, imageHash }: ImageResult): void {
   assert.equal(systemHash, reference.systemHash);
   assert.equal(imageHash, reference.imageHash);
-}
-
-/** Evenly over `length` seconds that begin after `start`. */
-function moments(count: number, start: number, length: number): number[] {
-  return Array.from({ length: count }, (_, i) => start + ((i + 0.5) / count) * length);
 }
 
 /** Leaves what archives and indices alone gave; everything later is to be made again. */
