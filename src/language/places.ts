@@ -181,18 +181,37 @@ const drainRecord = recordType<DrainHookFields, "on" | "before" | "after" | "tit
   },
 });
 
-/** Drains a node of Slurm, waits until it runs no job, and resumes it once it is back. */
+/**
+ * Drains a node of Slurm, waits until it runs no job, and resumes it once it is back. A node that somebody has drained
+ * already is waited for too, keeps their reason, and stays drained.
+ */
 export function slurmDrain(given: { controller: string; node: string; deadlineSeconds?: number }): DrainHook {
   const { controller, node, deadlineSeconds = 3600 } = given;
-  const wait = `scontrol update nodename=${node} state=drain reason=mesoforge && until sinfo -h -n ${node} -o %T | grep -q '^drained'; do sleep 1; done`;
+  const script = (text: string) => ["/bin/sh", "-euc", text, "sh", node];
   return drainRecord({
     on: controller,
     title: `Slurm node ${node}`,
-    before: ["/bin/sh", "-c", wait],
-    after: ["/usr/bin/scontrol", "update", `nodename=${node}`, "state=resume"],
+    before: script(drainNode),
+    after: script(resumeNode),
     deadlineSeconds,
   });
 }
+
+// A node of several partitions is told once for each.
+const drainNode = `
+state=$(sinfo --noheader --nodes="$1" --format=%T)
+case $state in
+  drain*) ;;
+  *) scontrol update nodename="$1" state=drain reason=mesoforge ;;
+esac
+until state=$(sinfo --noheader --nodes="$1" --format=%T) && [ -n "$state" ] && ! echo "$state" | grep -qv "^drained"; do
+  sleep 1
+done`;
+
+const resumeNode = `
+if sinfo --noheader --nodes="$1" --format=%E | grep -qx mesoforge; then
+  scontrol update nodename="$1" state=resume
+fi`;
 
 /**
  * Sets the weight of a real server of an IPVS load balancer to 0 while it is away: connections that it has go on, new ones

@@ -16,6 +16,7 @@ import {
   remove,
   type Service,
   secret,
+  slurmDrain,
   staticNetworking,
   userAccount,
 } from "../index.ts";
@@ -166,6 +167,8 @@ test("jobs with accounting, shared folders, databases with a standby; and all is
       await head.waitUntilSucceeds(`${accounting} | grep -qx 'alice|physics|2|COMPLETED'`);
       assert.match(await head.succeeds(rest("/slurmdb/v0.0.42/jobs/")), /"account": *"physics"/);
 
+      await drainsAndResumes(head, "cn-1");
+
       // Another key is another world.
       const strange = "/run/strange";
       await head.succeeds(
@@ -233,6 +236,23 @@ test("jobs with accounting, shared folders, databases with a standby; and all is
 /** Asks slurmrestd with a token of root's. */
 function rest(path: string): string {
   return `export $(scontrol token lifespan=600) && curl -sS -f -H "X-SLURM-USER-TOKEN: $SLURM_JWT" http://127.0.0.1:6820${path}`;
+}
+
+/** As a deployment does it, with a node of nobody and with one that somebody drained before. */
+async function drainsAndResumes(head: MachineUnderTest, node: string): Promise<void> {
+  const { before, after } = slurmDrain({ controller: "head", node });
+  const run = (words: readonly string[]) =>
+    head.succeeds(words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" "), 60);
+  const told = () => head.succeeds(`sinfo --noheader --nodes=${node} --format='%T %E'`);
+  await run(before);
+  assert.equal(await told(), "drained mesoforge");
+  await run(after);
+  await head.waitUntilSucceeds(`sinfo --noheader --nodes=${node} --format=%T | grep -qx idle`);
+  await head.succeeds(`scontrol update nodename=${node} state=drain reason=memory`);
+  await run(before);
+  await run(after);
+  assert.equal(await told(), "drained memory");
+  await head.succeeds(`scontrol update nodename=${node} state=resume`);
 }
 
 async function comesBack(head: MachineUnderTest, { name }: MachineUnderTest): Promise<void> {
