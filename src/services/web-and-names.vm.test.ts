@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import {
   baseFileSystems,
   baseServices,
@@ -26,6 +25,7 @@ import {
   simpleService,
   staticNetworking,
 } from "../index.ts";
+import { newSshKey } from "../test-support/booted-system.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { type MachineUnderTest, withMachines } from "../testing/index.ts";
 import {
@@ -52,7 +52,10 @@ const site = inventory({
 });
 const { hosts } = site;
 const authority = { nameServers: [hosts.front] };
-const signer = newSigner();
+/** Who signs configurations; another one in each run, as no private key is part of any source. */
+const keys = mkdtempSync(join(tmpdir(), "meso-signer-"));
+after(() => rmSync(keys, { recursive: true, force: true }));
+const signer = newSshKey(keys);
 
 test("names, balanced web servers, a proxy, a closed firewall, sites from git, and an address that outlives its machine", async () => {
   const session = testSession();
@@ -75,7 +78,7 @@ test("names, balanced web servers, a proxy, a closed firewall, sites from git, a
     ...webServer("front", { extraConfiguration: `include ${gitConfigPlace("sites")}/*.conf;` }),
     gitConfig({
       ...{ name: "sites", repository: "http://10.77.0.3:8090/sites.git", branch: "main", every: "5s" },
-      allowedSigners: [`ops@example.org ${signer.publicKey}`],
+      allowedSigners: [`ops@example.org ${signer.line}`],
       parts: [{ path: "", check: "nginx -t", units: ["nginx.service"] }],
     }),
     keepalived({ floating: [floating("front", 150)] }),
@@ -197,21 +200,9 @@ function webServer(name: string, { sites = [], ...more }: Partial<NginxOptions>)
   ];
 }
 
-/** Who signs configurations; another one in each run, as no private key is part of any source. */
-function newSigner(): { readonly publicKey: string; readonly privateKey: string } {
-  const folder = mkdtempSync(join(tmpdir(), "meso-signer-"));
-  try {
-    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", join(folder, "key")]);
-    const [privateKey, publicKey] = ["key", "key.pub"].map((name) => readFileSync(join(folder, name), "utf8"));
-    return { privateKey: privateKey!, publicKey: publicKey!.trim() };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 /** The desk keeps a repository, and its web server serves it; the front takes its sites from there. */
 async function sitesFromGit(front: MachineUnderTest, desk: MachineUnderTest): Promise<void> {
-  await desk.writeFile("/root/key", signer.privateKey);
+  await desk.writeFile("/root/key", readFileSync(signer.file, "utf8"));
   const identity = "-c user.name=ops -c user.email=ops@example.org -c gpg.format=ssh -c user.signingKey=/root/key";
   const commit = (text: string) =>
     `cd /root/sites && printf '%s' '${text}' > hello.conf && git add . && git ${identity} commit -q -S -m change &&
