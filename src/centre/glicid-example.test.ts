@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { buildImages, prepareSystems } from "../build/build-systems.ts";
+import { buildImages } from "../build/build-systems.ts";
 import { isInside, parseNetwork } from "../language/address.ts";
 import { lowerSystem } from "../system/lower.ts";
 import type { SystemManifest } from "../system/manifest.ts";
@@ -10,6 +10,7 @@ import { systemHash } from "../system/manifest-hash.ts";
 import { projectFolder } from "../test-support/meso-process.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { openCentre } from "./open-centre.ts";
+import { prepareCentre } from "./prepare-centre.ts";
 
 // The centre of the talks (examples/glicid). Edits are made to copies of its files, as a person makes them.
 
@@ -18,7 +19,8 @@ mkdirSync(cache, { recursive: true });
 const folder = mkdtempSync(join(cache, "glicid-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const centre = (await openCentre(join(projectFolder, "examples/glicid/centre.ts"))).centre;
+const opened = await openCentre(join(projectFolder, "examples/glicid/centre.ts"));
+const { centre } = opened;
 const manifests = lowered(centre);
 
 type Edit = readonly [file: string, from: string, to: string];
@@ -154,10 +156,7 @@ test("one constant moves the whole site", async () => {
 
 test("images of all of them are built, each configuration judged by its program", async () => {
   const session = testSession();
-  const systems = await prepareSystems(
-    session,
-    new Map(Object.entries(centre.machines).map(([path, { os }]) => [path, os])),
-  );
+  const { prepared: systems } = await prepareCentre(session, opened);
   const judged = [...systems.values()].flatMap(({ manifest }) => manifest.configurationChecks.map(({ name }) => name));
   for (const name of [
     ...[
