@@ -4,14 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { MesoError } from "../base/error.ts";
+import type { ProgressEvent } from "../base/progress.ts";
 import { fileSystem, inherit, label, operatingSystem } from "../index.ts";
 import { debianSource, meson, sourcePackage } from "../packages/index.ts";
+import { writeCacheSettings } from "../store/cache-settings.ts";
+import { copyToFolder } from "../store/copy-items.ts";
 import { extractTree } from "../store/extract-tree.ts";
 import type { FileTree } from "../store/file-tree.ts";
+import { openItems } from "../store/items.ts";
+import { makeCacheKey } from "../store/narinfo.ts";
 import { runInSandbox } from "../store/sandbox.ts";
-import { testSession } from "../test-support/test-session.ts";
+import { freshSession, testSession } from "../test-support/test-session.ts";
 import { realiseSystem } from "./compose.ts";
 import { prepareSystem } from "./prepare.ts";
+import { buildSources } from "./system-sources.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "meso-sources-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -63,6 +69,39 @@ test("what is built from source takes a Debian package's place, and its dependen
   assert.equal(
     realpathSync(join(folder, "root", root, "lib/libinih.so.1")).startsWith(join(folder, "root", root)),
     true,
+  );
+});
+
+test("what a cache of the store has is taken from there, and not built", async () => {
+  const session = testSession();
+  const wanted = inherit(os, { sourcePackages: [inih] });
+  const built = await buildSources(session, (await prepareSystem(session, wanted)).sources);
+  const key = makeCacheKey("test-1", Buffer.alloc(32, 7));
+  const cache = join(folder, "cache");
+  const paths = built.map(({ root }) => root);
+  await copyToFolder(openItems(session.store), paths, cache, {
+    compression: "zstd",
+    parallel: 1,
+    secretKey: key.secret,
+  });
+
+  const said: string[] = [];
+  const fresh = freshSession();
+  try {
+    writeCacheSettings(fresh.store, [{ address: `file://${cache}`, keys: [key.public] }]);
+    const told = { ...fresh, report: ({ stage, text }: ProgressEvent) => said.push(`${stage} ${text}`) };
+    const { sources } = await prepareSystem(told, wanted);
+    assert.deepEqual(await buildSources(told, sources), built);
+  } finally {
+    fresh.remove();
+  }
+  assert.ok(
+    said.some((line) => line.startsWith("fetch inih-59, ")),
+    said.join("\n"),
+  );
+  assert.deepEqual(
+    said.filter((line) => line.startsWith("build ")),
+    [],
   );
 });
 
