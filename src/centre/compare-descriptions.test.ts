@@ -243,6 +243,18 @@ describe("settings", () => {
     ]);
     assert.deepEqual(difference.kernelArguments, { before: [], after: ["quiet"] });
   });
+
+  it("tell what is built from source, and built anew", () => {
+    const built = (hash: string, replaces: readonly string[]) =>
+      hashed({ sourcePackages: [{ name: "pmix", version: "4.2.2", output: `/meso/store/${hash}-pmix`, replaces }] });
+    const title = "pmix from source";
+    const before = "4.2.2 at /meso/store/a-pmix, in place of libpmix2, libpmix-dev";
+    const [old, anew] = [built("a", ["libpmix2", "libpmix-dev"]), built("b", [])];
+    assert.deepEqual(compareDescriptions(old, anew).settings, [
+      { title, before, after: "4.2.2 at /meso/store/b-pmix" },
+    ]);
+    assert.deepEqual(compareDescriptions(old, hashed({})).settings, [{ title, before }]);
+  });
 });
 
 describe("any two systems", () => {
@@ -306,6 +318,15 @@ describe("any two systems", () => {
         )
         .map((some) => sortedBy(some, canonicalJson)),
       wishes: few(fc.record({ name: fc.constantFrom("a", "b", "c"), origins: fc.constant([]) }), ({ name }) => name),
+      sourcePackages: few(
+        fc.record({
+          name: fc.constantFrom("p", "q"),
+          version: fc.constantFrom("1", "2"),
+          output: fc.constantFrom("/meso/store/a-p", "/meso/store/b-p"),
+          replaces: fc.subarray(["libp", "libq"]),
+        }),
+        ({ name }) => name,
+      ),
       accountNumbers: fc.dictionary(fc.constantFrom("svc"), fc.nat(3)),
       alternatives: fc.dictionary(fc.constantFrom("editor", "pager"), fc.constantFrom("/a", "/b")),
       kernel: fc.record({
@@ -340,7 +361,16 @@ describe("any two systems", () => {
   /** Differs from `one` in a single field: what is not looked at would not be missed among other changes. */
   const nearTo = (one: SystemDescription, other: SystemDescription, field: keyof SystemDescription) =>
     hashed({ ...one, [field]: other[field] });
-  const fields = ["kernel", "hostName", "accountNumbers", "alternatives", "checks", "wishes", ...lists] as const;
+  const fields = [
+    "kernel",
+    "hostName",
+    "accountNumbers",
+    "alternatives",
+    "checks",
+    "wishes",
+    "sourcePackages",
+    ...lists,
+  ] as const;
   const pair = fc.oneof(
     fc.tuple(description, description),
     fc

@@ -15,6 +15,7 @@ import {
   simpleService,
   userAccount,
 } from "../index.ts";
+import { debianSource, meson, sourcePackage } from "../packages/index.ts";
 import { openssh } from "../services/index.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { describeSystem } from "./describe-system.ts";
@@ -66,6 +67,19 @@ test("packages are told with source package and version, and why they are there"
   assert.ok(packages.some(({ name, part }) => name === "grub-pc-bin" && part === "tools"));
 });
 
+test("what is built from source is told with its place, and what it stands for", async () => {
+  assert.equal((await description()).sourcePackages, undefined);
+  const library = sourcePackage({
+    ...{ name: "inih", version: "59", buildSystem: meson(), replaces: ["libinih1"] },
+    source: ({ version }) => debianSource("libinih", { version }),
+  });
+  const prepared = await prepareSystem(session, inherit(base, { packages: ["xfsprogs"], sourcePackages: [library] }));
+  const { sourcePackages } = await describeSystem(prepared, { folder: here });
+  const output = prepared.sources[0]!.output;
+  assert.match(output, /-inih-59$/);
+  assert.deepEqual(sourcePackages, [{ name: "inih", version: "59", output, replaces: ["libinih1"] }]);
+});
+
 test("places are relative to the program, and those of this project's own services bear its name", async () => {
   const { files, services, units } = await description();
   const placeOf = (path: string) => files.find((one) => one.path === path)?.origin.where?.file;
@@ -110,6 +124,7 @@ test("a description is read as it was written; its head tells nothing of the hos
 const whole: SystemDescription = {
   ...emptyDescription,
   packages: [describedPackage("a", "1")],
+  sourcePackages: [{ name: "b", version: "2", output: "/meso/store/x-b-2", replaces: ["libb2"] }],
   files: [describedText("/etc/a", "a\n")],
   units: [{ name: "a.service", state: "enabled", origins: [{ by: "a" }] }],
   composed: {
@@ -133,7 +148,7 @@ const refuses = (bytes: Uint8Array, code: string): MesoError => {
 
 test("a description cut anywhere is refused", () => {
   const bytes = encodeDescription(whole);
-  assert.ok(decodeDescription(bytes, "x"));
+  assert.deepEqual(decodeDescription(bytes, "x"), whole);
   for (let length = 0; length < bytes.length; length++) refuses(bytes.subarray(0, length), "bad-description");
 });
 
@@ -167,5 +182,9 @@ test("hostile descriptions are refused with their field named", () => {
   assert.equal(withPackage({ filename: "../x.deb" }), "packages[0].filename");
   assert.equal(withPackage({ sha256: "../.." }), "packages[0].sha256");
   assert.equal(withPackage({ reason: { dependencyOf: 1 } }), "packages[0].reason");
+  const withSource = (more: object) =>
+    fieldOf({ ...whole, sourcePackages: [{ ...whole.sourcePackages![0], ...more }] });
+  assert.equal(withSource({ output: "x" }), "sourcePackages[0].output");
+  assert.equal(withSource({ replaces: "x" }), "sourcePackages[0].replaces");
   assert.equal(fieldOf({ ...whole, extra: 1 }), undefined);
 });
