@@ -76,7 +76,7 @@ const kills = [
 ];
 
 test("killed at a dozen points, a deployment leaves a machine that the next one brings home", {
-  timeout: 900_000,
+  timeout: 1_800_000,
 }, async () => {
   assert.equal(await deploy("v0"), "done");
   await inside("echo -n kept-1 > $disk && /bin/busybox sync");

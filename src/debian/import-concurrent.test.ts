@@ -71,7 +71,7 @@ test("processes that import the same archives share the work", async () => {
 });
 
 test("killed at any moment, an import leaves only whole segments, and the next one completes", {
-  timeout: 180_000,
+  timeout: 600_000,
 }, async () => {
   const moments = 20;
   const began = performance.now();

@@ -38,7 +38,7 @@ export interface DriverUnderTest {
  * @param slowness stretches deadlines: 1 on hardware, 8 emulated.
  */
 export function driverSuite(title: string, make: () => Promise<DriverUnderTest>, slowness = 8): void {
-  describe(title, { timeout: 240_000 }, () => {
+  describe(title, { timeout: 900_000 }, () => {
     let toy: Awaited<ReturnType<typeof toySystem>>;
     let under: DriverUnderTest;
     let driver: HypervisorDriver;

@@ -48,7 +48,7 @@ driverSuite("plain QEMU", async () => {
   };
 });
 
-describe("machines as processes of this host", { timeout: 120_000 }, () => {
+describe("machines as processes of this host", { timeout: 600_000 }, () => {
   const folder = newFolder();
   const directory = join(folder, "machines");
   const driver = qemuHost({ directory });

@@ -19,7 +19,7 @@ const MiB = 2 ** 20;
 const steps = 250;
 
 /** What the executor is proved with must answer as what it works with: the same words to both, drawn by lot. */
-test("the simulated pool answers as a real one does", { timeout: 120_000 }, async () => {
+test("the simulated pool answers as a real one does", { timeout: 600_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "meso-same-pool-"));
   try {
     const clock = virtualClock(1_800_000_000);

@@ -36,7 +36,7 @@ const packages = [
 const scripted = spawnSync("mmdebstrap", ["--version"]).status === 0;
 const skip = process.getuid?.() !== 0 ? "mmdebstrap's tree needs root" : !scripted && "mmdebstrap is not installed";
 
-test("what composing leaves is what the maintainer scripts would have left", { skip, timeout: 300_000 }, async () => {
+test("what composing leaves is what the maintainer scripts would have left", { skip, timeout: 900_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "meso-scripted-"));
   try {
     const session = testSession();

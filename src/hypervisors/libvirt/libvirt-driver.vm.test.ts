@@ -47,7 +47,7 @@ driverSuite("libvirt", async () => {
   };
 });
 
-describe("libvirt, in detail", { timeout: 240_000 }, () => {
+describe("libvirt, in detail", { timeout: 900_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "meso-libvirt-detail-"));
   let daemon: LibvirtDaemon;
   let connection: Virsh;

@@ -14,7 +14,7 @@ import { libvirtDriver } from "./libvirt-driver.ts";
 import { virsh } from "./virsh.ts";
 
 /** Libvirt has no ceph.conf of this cluster, and no keyring: monitors and secret go with the machine. */
-describe("libvirt on Ceph", { timeout: 360_000 }, () => {
+describe("libvirt on Ceph", { timeout: 900_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "meso-libvirt-rbd-"));
   const id = { name: "on-ceph" };
   const cephSecret = "5ec2e75e-c27e-4c27-8c27-000000000001";

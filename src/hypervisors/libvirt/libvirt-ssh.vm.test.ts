@@ -12,7 +12,7 @@ import { type LibvirtDaemon, startLibvirt } from "../../test-support/libvirt-dae
 import { libvirtDriver } from "./libvirt-driver.ts";
 
 /** A host that is reached by ssh: an sshd of the test's own, and behind it its libvirt. */
-describe("libvirt over ssh", { timeout: 120_000 }, () => {
+describe("libvirt over ssh", { timeout: 600_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "meso-libvirt-ssh-"));
   const inside = (name: string) => join(folder, name);
   const { username } = userInfo();
