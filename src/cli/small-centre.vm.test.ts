@@ -4,7 +4,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { type MesoRun, projectFolder, runMeso } from "../test-support/meso-process.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type MesoRun, projectFolder, runMeso, startMeso } from "../test-support/meso-process.ts";
 import { testSession } from "../test-support/test-session.ts";
 
 // The tour of the README, as it is typed there, on the small centre of the examples.
@@ -18,12 +19,14 @@ cpSync(join(projectFolder, "examples/small-centre"), program, {
 });
 mkdirSync(join(folder, "home/.ssh"), { recursive: true, mode: 0o700 });
 
+const inProgram = {
+  store: session.store.directory,
+  cwd: program,
+  env: { HOME: join(folder, "home"), MESO_DEBIAN_MIRROR: undefined, MESO_DEBIAN_SECURITY_MIRROR: undefined },
+};
+
 async function meso(...words: string[]): Promise<MesoRun> {
-  const run = await runMeso(words, {
-    store: session.store.directory,
-    cwd: program,
-    env: { HOME: join(folder, "home"), MESO_DEBIAN_MIRROR: undefined, MESO_DEBIAN_SECURITY_MIRROR: undefined },
-  });
+  const run = await runMeso(words, inProgram);
   assert.doesNotMatch(run.stdout + run.stderr, /^ {4}at /m, "no stack trace");
   return run;
 }
@@ -52,6 +55,7 @@ test("up, an edited line, plan, deploy, roll back, down", async () => {
   const again = await meso("plan");
   assert.equal(again.code, 3, told(again));
   assert.match(again.stdout, /3 machines are as declared/);
+  await whileAllIsAsDeclared();
 
   const file = join(program, "centre.ts");
   writeFileSync(file, readFileSync(file, "utf8").replace("Hello from", "Greetings from"));
@@ -70,6 +74,7 @@ test("up, an edited line, plan, deploy, roll back, down", async () => {
   const back = await meso("roll-back", "--yes", "web/one");
   assert.equal(back.code, 0, told(back));
   assert.equal(await page(8081), "Hello from the small centre\n");
+  await whileOneRunsItsOldRoot();
 
   const down = await meso("down");
   assert.equal(down.code, 0, told(down));
@@ -80,3 +85,64 @@ test("up, an edited line, plan, deploy, roll back, down", async () => {
     "no machine runs",
   );
 });
+
+/** Runs a command that must end with this code, and gives what it printed. */
+async function printed(code: number, ...words: string[]): Promise<string> {
+  const run = await meso(...words);
+  assert.equal(run.code, code, told(run));
+  return run.stdout;
+}
+
+async function whileAllIsAsDeclared(): Promise<void> {
+  assert.match(await printed(0, "status"), /^web\/one +as declared +on /m);
+  const { machines } = JSON.parse(await printed(0, "status", "--json"));
+  assert.deepEqual(
+    machines.map(({ path, standing }: { path: string; standing: string }) => [path, standing]),
+    ["gate", "web/one", "web/two"].map((path) => [path, "as-declared"]),
+  );
+  assert.match(await printed(0, "generations", "web/one"), /^web\/one\n {2}\* +1 .* runs now, passed \d+ checks/);
+  const unit = await printed(0, "explain", "/etc/systemd/system/greeter.service", "web/one");
+  assert.match(unit, /service greeter \(centre\.ts:\d+/);
+  assert.match(await printed(0, "explain", "/usr/sbin/nginx", "web/one"), /package nginx .*greeter/s);
+  assert.match(await printed(1, "explain", "/usr/sbin/nginz", "web/one"), /did you mean:\n +\/usr\/sbin\/nginx/);
+  await printed(0, "diff", "web/one");
+  assert.match(await printed(1, "diff", "web/one", "web/two"), /^ +\+web-two$/m);
+  // The lock of a fresh tour pins what the archives offer now, so that nothing is waiting.
+  assert.match(await printed(0, "audit"), /3 machines/);
+  assert.match(await printed(0, "prune", "--dry-run"), /nothing to remove/);
+  assert.match(await printed(0, "unlock", "--yes"), /nobody works on /);
+  const adopt = await meso("adopt", "--yes", "web/one");
+  assert.equal(adopt.code, 1, told(adopt));
+  assert.match(adopt.stderr, /web\/one's? of small/);
+  await console();
+}
+
+/** What a person sees who presses Enter, and how they leave. */
+async function console(): Promise<void> {
+  const { child, ended } = startMeso(["console", "gate"], { ...inProgram, stdin: "pipe" });
+  let seen = "";
+  child.stdout!.on("data", (text: string) => {
+    seen += text;
+  });
+  const deadline = Date.now() + 60_000;
+  while (!seen.includes("gate login:") && Date.now() < deadline && child.exitCode === null) {
+    child.stdin!.write("\r");
+    await sleep(500);
+  }
+  child.stdin!.write("\x1d");
+  const run = await ended;
+  assert.equal(run.code, 0, told(run));
+  assert.match(run.stdout, /gate login:/);
+}
+
+async function whileOneRunsItsOldRoot(): Promise<void> {
+  assert.match(
+    await printed(1, "status"),
+    /^web\/one +drifted .*\n +runs [0-9a-f]{8}, declared [0-9a-f]{8}: meso plan/m,
+  );
+  assert.match(await printed(1, "diff", "web/one"), /^\s*\+.*Greetings from the small centre/m);
+  const generations = await printed(0, "generations", "web/one");
+  assert.equal(generations.split("\n").filter((line) => /^ +\* /.test(line)).length, 1, generations);
+  assert.match(generations, /\* +1 .*runs now/);
+  assert.match(generations, /^ +2 /m);
+}

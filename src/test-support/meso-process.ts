@@ -20,6 +20,8 @@ export interface MesoOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Command and arguments that take a command behind them: `["taskset", "--cpu-list", "0"]`. */
   readonly wrapper?: readonly string[];
+  /** "pipe" lets the test type: `run.child.stdin`. */
+  readonly stdin?: "pipe" | "ignore";
   /** Node and the project's folder, where they are not those of this test. */
   readonly node?: string;
   readonly project?: string;
@@ -44,11 +46,11 @@ export interface RunningMeso {
 }
 
 export function startMeso(args: readonly string[], options: MesoOptions): RunningMeso {
-  const { store, cwd, env, wrapper = [], node = process.execPath, project = projectFolder } = options;
+  const { store, cwd, env, wrapper = [], stdin = "ignore", node = process.execPath, project = projectFolder } = options;
   const words = [...wrapper, node, join(project, "bin/meso.mjs"), ...args];
   const child = spawn(words[0]!, words.slice(1), {
     detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [stdin, "pipe", "pipe"],
     env: {
       ...process.env,
       MESO_STORE: store,
@@ -61,7 +63,7 @@ export function startMeso(args: readonly string[], options: MesoOptions): Runnin
   });
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
+    child[name]!.setEncoding("utf8").on("data", (text: string) => {
       output[name] += text;
     });
   }
