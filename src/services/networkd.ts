@@ -40,12 +40,13 @@ export const networkd = serviceType<NetworkdOptions, readonly NetworkWish[]>({
     extend(systemdUnits, ({ wishes }) => [
       enableUnit("systemd-networkd.service"),
       ...(usesResolved(wishes) ? [enableUnit("systemd-resolved.service")] : []),
-      // Machines have interfaces that are not theirs to wait for; one that works is enough to go on.
+      // Machines have interfaces that are not theirs to wait for; one that works is enough to go on. What mounts from
+      // others fails for good when it comes too early: emulated machines that start side by side took over two minutes.
       dropIn("systemd-networkd-wait-online.service", "meso", {
         text: text`
           [Service]
           ExecStart=
-          ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=60
+          ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=180
         `,
       }),
     ]),

@@ -111,7 +111,13 @@ export function machineUnderTest(
     );
   };
   const passes = async (checks: readonly ManifestCheck[], seconds: number) => {
-    const report = await runChecks(agent(), checks, { deadlineSeconds: seconds });
+    const over = new AbortController();
+    void machine().exited.then(() => over.abort());
+    const report = await runChecks(agent(), checks, { deadlineSeconds: seconds, signal: over.signal }).catch(
+      (error) => {
+        throw over.signal.aborted ? wrong("it ended while it was looked at") : error;
+      },
+    );
     if (!report.passed) throw wrong(report.failed.join("\n"));
   };
   const waitForBoot: MachineUnderTest["waitForBoot"] = async (seconds = bootSeconds) => {

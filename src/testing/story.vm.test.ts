@@ -66,7 +66,9 @@ test("two machines on a wire reach each other; one is cut off, killed, and comes
 
       await desk.succeeds("touch /run/sooner");
       const point = await desk.snapshot();
+      const looking = assert.rejects(gate.waitForPort(9, 600), /gate: it ended while it was looked at/);
       await gate.kill();
+      await looking;
       await desk.waitUntilFails("ping -c 1 -W 2 10.77.0.2");
       await assert.rejects(gate.run("true"), /gate is off/);
       await Promise.all([gate.start(), desk.restart()]);
