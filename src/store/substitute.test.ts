@@ -23,8 +23,8 @@ import { createSubstituter, type SubstituteOptions } from "./substitute.ts";
 
 const key = makeCacheKey("test-1", Buffer.alloc(32, 7));
 const trusted = [readPublicKey(key.public)];
-/** Short, so that tests are. */
-const patience: PatienceOptions = { silenceSeconds: 0.5, minimumBytesPerSecond: 4096 };
+/** Short, so that tests are; long enough for a good server on a busy machine. */
+const patience: PatienceOptions = { silenceSeconds: 1.5, minimumBytesPerSecond: 4096 };
 
 interface Place {
   readonly folder: string;
@@ -207,6 +207,18 @@ const tampered: Readonly<Record<string, Change>> = {
       answer,
       isInfo(request) ? Buffer.from(String(answer.body).replace(/^References: .*$/m, "References: ")) : undefined,
     ),
+  "a signed length that its archive has not": (request, response, answer) => {
+    if (!isInfo(request) || answer.status !== 200) return send(response, answer);
+    const { signatures: _, ...info } = parseNarInfo(String(answer.body));
+    const longer = signNarInfo({ ...info, narSize: info.narSize + 1, signatures: [] }, key.secret);
+    send(response, answer, Buffer.from(printNarInfo(longer)));
+  },
+  // Not signed: the same bytes may be packed in many ways.
+  "the hash of another file": (request, response, answer) => {
+    if (!isInfo(request) || answer.status !== 200) return send(response, answer);
+    const info = { ...parseNarInfo(String(answer.body)), fileHash: "0".repeat(64) };
+    send(response, answer, Buffer.from(printNarInfo(info)));
+  },
   "an archive elsewhere": (request, response, answer) =>
     send(
       response,
