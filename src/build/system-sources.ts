@@ -1,11 +1,10 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { MesoError, type Problem } from "../base/error.ts";
 import { hashOf } from "../base/hash.ts";
 import { nearestHint } from "../base/nearest.ts";
 import { compareBytes, sortedBy } from "../base/order.ts";
-import { formatBytes } from "../base/progress.ts";
 import type { OperatingSystem } from "../language/operating-system.ts";
 import { fieldLocation, locationOf } from "../language/record.ts";
 import { packageBuiltins } from "../packages/builtins/index.ts";
@@ -15,13 +14,14 @@ import { type Items, openItems } from "../store/items.ts";
 import { realise } from "../store/realise.ts";
 import type { SegmentTable } from "../store/segment.ts";
 import type { Store } from "../store/store.ts";
-import { createSubstituter } from "../store/substitute.ts";
+import { nameOfPath } from "../store/store-path.ts";
 import { type NewSegmentEntry, writeSegment } from "../store/write-segment.ts";
 import type { ResolvedSource } from "../system/manifest-hash.ts";
 import type { ComposedSource } from "../system/place-sources.ts";
 import { hostArchitecture } from "./host-architecture.ts";
 import { preparePackages } from "./package-graph.ts";
 import { type BuildSession, stage } from "./session.ts";
+import { toldSubstituter } from "./told-substituter.ts";
 
 /**
  * Gives the derivations of systems' packages from source, written into the store; of each package once.
@@ -82,7 +82,10 @@ function replacesNothing(os: OperatingSystem, one: SourcePackage, installed: rea
   ];
 }
 
-/** Fetches from the store's caches or builds what is missing, and keeps each item that the packages refer to as a segment, as images are made of those. */
+/**
+ * Fetches from the store's caches or builds what is missing, and keeps each item that the packages refer to as a segment,
+ * as images are made of those.
+ */
 export async function buildSources(
   session: BuildSession,
   sources: readonly ResolvedSource[],
@@ -90,24 +93,14 @@ export async function buildSources(
   const { store, signal } = session;
   const items = openItems(store);
   const derivations = sources.map(({ derivation }) => derivation);
-  const nameOf = (path: string) =>
-    basename(path)
-      .slice(33)
-      .replace(/\.drv$/, "");
-  const { substitute } = createSubstituter(store, items, configuredCaches(store), {
-    signal,
-    onTrouble: ({ message }) => session.report({ stage: "fetch", text: message.split("\n")[0]! }),
-    onFetched: ({ storePath, narSize }, { name }) =>
-      session.report({ stage: "fetch", text: `${nameOf(storePath)}, ${formatBytes(narSize)}, from ${name}` }),
-  });
   await stage(session, "build", () =>
     realise(store, items, derivations, {
       parallel: availableParallelism(),
       builtins: packageBuiltins,
       signal,
-      substitute,
+      substitute: toldSubstituter(session, items, configuredCaches(store)).substitute,
       onWait: (text) => session.report({ stage: "wait", text }),
-      onBuild: (path) => session.report({ stage: "build", text: nameOf(path) }),
+      onBuild: (path) => session.report({ stage: "build", text: nameOfPath(path) }),
     }),
   );
   return Promise.all(

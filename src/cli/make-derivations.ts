@@ -1,12 +1,12 @@
 import { availableParallelism } from "node:os";
-import { basename } from "node:path";
 import { failure } from "../base/error.ts";
-import { formatBytes } from "../base/progress.ts";
+import { toldSubstituter } from "../build/told-substituter.ts";
 import type { Builtins } from "../store/builtin.ts";
 import { planRealise, type RealisePlan } from "../store/plan-realise.ts";
 import { type BuildReport, realise } from "../store/realise.ts";
 import { addLinkRoot } from "../store/roots.ts";
-import { createSubstituter, type Substituter } from "../store/substitute.ts";
+import { nameOfPath } from "../store/store-path.ts";
+import type { Substituter } from "../store/substitute.ts";
 import { cacheOptions, chosenCaches } from "./cache-options.ts";
 import type { CommandContext } from "./command.ts";
 import type { StoreSession } from "./store-session.ts";
@@ -55,7 +55,7 @@ export async function makeDerivations(
     signal,
     keepFailed: options["keep-failed"] === true,
     onWait: (text) => report({ stage: "build", text }),
-    onBuild: (path) => report({ stage: "build", text: nameOf(path) }),
+    onBuild: (path) => report({ stage: "build", text: nameOfPath(path) }),
     ...(substituter && { substitute: substituter.substitute }),
     ...(builtins && { builtins }),
   });
@@ -74,17 +74,7 @@ export function planDerivations(
 function substituterOf(context: CommandContext, { store, items }: StoreSession): Substituter | undefined {
   const { report, signal, options } = context;
   const caches = options["no-caches"] === true ? [] : chosenCaches(context, store);
-  if (caches.length === 0) return undefined;
-  return createSubstituter(store, items, caches, {
-    signal,
-    onTrouble: ({ message }) => report({ stage: "fetch", text: message.split("\n")[0]!, seconds: 0 }),
-    onFetched: ({ storePath, narSize }, { name }) =>
-      report({ stage: "fetch", text: `${nameOf(storePath)}, ${formatBytes(narSize)}, from ${name}`, seconds: 0 }),
-  });
-}
-
-function nameOf(path: string): string {
-  return basename(path).slice(33);
+  return caches.length === 0 ? undefined : toldSubstituter({ store, report, signal }, items, caches);
 }
 
 function parseJobs(said: CommandContext["options"][string]): number {

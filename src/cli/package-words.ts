@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { openPackages } from "../build/open-packages.ts";
 import { type PreparedPackages, preparePackages } from "../build/package-graph.ts";
 import type { BuildSession } from "../build/session.ts";
@@ -6,13 +5,6 @@ import type { GraphNode } from "../packages/derivation-graph.ts";
 import type { SourcePackage } from "../packages/source-package.ts";
 import type { CommandContext } from "./command.ts";
 import { programSession } from "./program-session.ts";
-
-/** `hello-2.10` of the path of an item or of its derivation. */
-export function nameOfPath(path: string): string {
-  return basename(path)
-    .slice(33)
-    .replace(/\.drv$/, "");
-}
 
 export interface NamedPackages extends PreparedPackages {
   readonly session: BuildSession;

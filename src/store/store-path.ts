@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { failure } from "../base/error.ts";
 import { sha256 } from "../base/hash.ts";
 import { sortedBy } from "../base/order.ts";
@@ -62,6 +63,13 @@ export function storePath(type: string, inner: string, name: string, store = log
 /** Whether a text has the form of an item's base name: 32 characters of base-32, a hyphen, a name. */
 export function isItemName(text: string): boolean {
   return /^[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}$/.test(text);
+}
+
+/** `hello-2.10` of the path of an item or of its derivation. */
+export function nameOfPath(path: string): string {
+  return basename(path)
+    .slice(33)
+    .replace(/\.drv$/, "");
 }
 
 /** XOR of the bytes into a shorter digest: what Nix calls compression. */

@@ -1,9 +1,10 @@
 import { formatBytes } from "../../base/progress.ts";
 import { packageBuiltins } from "../../packages/builtins/index.ts";
 import { checkReproducible } from "../../store/realise.ts";
+import { nameOfPath } from "../../store/store-path.ts";
 import { type Command, type CommandContext, programOptions } from "../command.ts";
 import { checkRoot, holdMainOutput, makeDerivations, makeOptions, planDerivations } from "../make-derivations.ts";
-import { type NamedPackages, namedPackages, nameOfPath } from "../package-words.ts";
+import { type NamedPackages, namedPackages } from "../package-words.ts";
 import { storeSession } from "../store-session.ts";
 
 export const buildCommand: Command = {

@@ -1,5 +1,6 @@
+import { nameOfPath } from "../../store/store-path.ts";
 import { type Command, programOptions } from "../command.ts";
-import { namedPackages, nameOfPath } from "../package-words.ts";
+import { namedPackages } from "../package-words.ts";
 
 export const graphCommand: Command = {
   positionals: "PACKAGE",

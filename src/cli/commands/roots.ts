@@ -1,8 +1,8 @@
-import { basename } from "node:path";
 import { failure } from "../../base/error.ts";
 import { formatBytes } from "../../base/progress.ts";
 import type { Items } from "../../store/items.ts";
 import { addLinkRoot, addRoot, readRoots, removeRoot } from "../../store/roots.ts";
+import { nameOfPath } from "../../store/store-path.ts";
 import type { Command } from "../command.ts";
 import { storeSession } from "../store-session.ts";
 
@@ -53,7 +53,7 @@ export const rootsAdd: Command = {
       throw failure("usage", "--link and --name were both said", { expected: "one of them" });
     }
     if (typeof link === "string") await addLinkRoot(store, items, link, path);
-    const called = typeof name === "string" ? name : basename(path).slice(33);
+    const called = typeof name === "string" ? name : nameOfPath(path);
     if (typeof link !== "string") await addRoot(store, items, called, path);
     const added = { name: typeof link === "string" ? link : called, path };
     context.print(context.json ? JSON.stringify(added, undefined, 2) : `${added.name} holds ${path}`);

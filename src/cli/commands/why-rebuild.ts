@@ -1,8 +1,9 @@
 import { failure } from "../../base/error.ts";
 import { rebuildReasons } from "../../packages/why-rebuild.ts";
 import { readDerivation } from "../../store/realise.ts";
+import { nameOfPath } from "../../store/store-path.ts";
 import { type Command, programOptions } from "../command.ts";
-import { namedPackages, nameOfPath } from "../package-words.ts";
+import { namedPackages } from "../package-words.ts";
 
 export const whyRebuildCommand: Command = {
   positionals: "PACKAGE [OTHER]",
