@@ -24,7 +24,7 @@ import { testSession } from "../test-support/test-session.ts";
 import { preparePackages } from "./package-graph.ts";
 
 // One small project for each build system (meson has Debian's inih in system-sources.test.ts), as its own people write
-// them: with tests, and installed by its own rules.
+// them: with tests, and installed by its own rules. None of them installs what was not tested.
 
 const folder = mkdtempSync(join(tmpdir(), "meso-builds-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -55,8 +55,8 @@ const made = project("made", make({ check: "test" }), {
 \t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 \techo $(PREFIX) > prefix
 test: hello
-\t./hello | grep -q hello
-install: hello
+\t./hello | grep -q hello && touch tested
+install: hello tested
 \tinstall -D hello $(PREFIX)/bin/hello
 \tinstall -D prefix $(PREFIX)/share/prefix
 `,
@@ -69,8 +69,8 @@ AC_PROG_CC
 AC_CONFIG_FILES([Makefile])
 AC_OUTPUT
 `,
-  "Makefile.am": "bin_PROGRAMS = hello\nhello_SOURCES = hello.c\nTESTS = check.sh\nEXTRA_DIST = check.sh\n",
-  "check.sh": "#!/bin/sh\n./hello | grep -q hello\n",
+  "Makefile.am": "bin_PROGRAMS = hello\nhello_SOURCES = hello.c\nTESTS = check.sh\ninstall-data-hook: tested\n",
+  "check.sh": "#!/bin/sh\n./hello | grep -q hello && touch tested\n",
   "hello.c": greeting,
 });
 
@@ -82,13 +82,14 @@ add_executable(hello hello.c)
 target_link_libraries(hello word)
 install(TARGETS word hello)
 enable_testing()
-add_test(NAME says COMMAND hello)
+add_test(NAME says COMMAND sh -c "./hello && touch tested")
+install(FILES \${CMAKE_BINARY_DIR}/tested DESTINATION share)
 `,
   "word.c": 'const char *word(void) { return "hello from a library"; }\n',
   "hello.c": "#include <stdio.h>\nconst char *word(void);\nint main(void) { puts(word()); return 0; }\n",
 });
 
-const wheel = project("wheel", python(), {
+const greetingModule = {
   "pyproject.toml": `[build-system]
 requires = ["setuptools"]
 build-backend = "setuptools.build_meta"
@@ -103,7 +104,8 @@ packages = ["greeting"]
   "greeting/__init__.py": 'def main():\n    print("hello")\n',
   "test_greeting.py":
     "import unittest, greeting\nclass T(unittest.TestCase):\n    def test_main(self):\n        greeting.main()\n",
-});
+};
+const wheel = project("wheel", python(), greetingModule);
 
 const copied = project("copied", copy({ "scripts/hello.sh": "bin/hello", "two words": "share/two words" }), {
   "scripts/hello.sh": "#!/bin/sh\necho hello\n",
@@ -113,9 +115,13 @@ const copied = project("copied", copy({ "scripts/hello.sh": "bin/hello", "two wo
 
 const debuggable = withDebug("made")(made);
 const modern = forMicroarchitecture("x86-64-v2")(made);
-const wrong = project("wrong", make({ check: "test" }), {
-  Makefile: "all:\ntest:\n\techo 'one of 3 failed' && false\ninstall:\n",
-});
+const wrong = [
+  project("wrong", make({ check: "test" }), { Makefile: "all:\ntest:\n\techo 'main fails' && false\ninstall:\n" }),
+  project("wrong-wheel", python(), {
+    ...greetingModule,
+    "greeting/__init__.py": "def main():\n    raise Exception('main fails')\n",
+  }),
+];
 
 test("each build system builds, tests and installs, to the same bytes when it does so again", async () => {
   const session = testSession();
@@ -131,7 +137,7 @@ test("each build system builds, tests and installs, to the same bytes when it do
     execFileSync(join(place(one), "bin/hello"), { encoding: "utf8", env: environment }).trim();
   assert.deepEqual(
     [made, configured, debuggable, modern, copied].map((one) => says(one)),
-    [...["hello", "hello", "hello", "hello of v2", "hello"]],
+    ["hello", "hello", "hello", "hello of v2", "hello"],
   );
   assert.equal(readFileSync(join(place(made), "share/prefix"), "utf8").trim(), nodes.get(made)!.out());
   assert.equal(says(generated, { LD_LIBRARY_PATH: join(place(generated), "lib") }), "hello from a library");
@@ -154,9 +160,11 @@ test("each build system builds, tests and installs, to the same bytes when it do
 
 test("a package whose own tests fail is none, and is told by their words", async () => {
   const session = testSession();
-  const { items, nodes } = await preparePackages(session, [wrong]);
-  await assert.rejects(
-    realise(session.store, items, [nodes.get(wrong)!.path], { builtins: packageBuiltins }),
-    (error: unknown) => error instanceof MesoError && /one of 3 failed/.test(error.message),
-  );
+  const { items, nodes } = await preparePackages(session, wrong);
+  for (const one of wrong) {
+    await assert.rejects(
+      realise(session.store, items, [nodes.get(one)!.path], { builtins: packageBuiltins }),
+      (error: unknown) => error instanceof MesoError && /main fails/.test(error.message),
+    );
+  }
 });
