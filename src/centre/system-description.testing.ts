@@ -1,4 +1,4 @@
-import { sha256 } from "../base/hash.ts";
+import { hashOf, sha256 } from "../base/hash.ts";
 import type { DescribedFile, DescribedPackage, SystemDescription } from "./system-description.ts";
 
 /** A description of nothing much, to be changed at will. */
@@ -69,3 +69,33 @@ export function describedText(path: string, text: string, by = "files", line = 1
     text,
   };
 }
+
+/** Gives a description the hash that its contents ask for. */
+export function hashedDescription(parts: Partial<SystemDescription>): SystemDescription {
+  const description = { ...emptyDescription, ...parts };
+  return { ...description, systemHash: hashOf(distinctive(description)) };
+}
+
+/** Without what tells no two systems apart. */
+export function distinctive(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(distinctive);
+  if (typeof value !== "object" || value === null) return value;
+  const foreign = ["origin", "origins", "systemHash", "services", "composed", "depends", "reason", "suite", "identity"];
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, member]) => (foreign.includes(key) ? [] : [[key, distinctive(member)]])),
+  );
+}
+
+export const describedStoreFile = (name: string, text: string, by: string): DescribedFile => ({
+  ...describedText(`/meso/store/${sha256(text).slice(0, 32)}-${name}`, text, by, 7),
+  mode: 0o444,
+});
+export const describedLink = (path: string, target: string, by: string): DescribedFile => ({
+  kind: "symlink",
+  path,
+  target,
+  mode: 0o777,
+  user: "root",
+  group: "root",
+  origin: { by },
+});
