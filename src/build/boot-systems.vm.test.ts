@@ -19,8 +19,9 @@ import {
   userAccount,
 } from "../index.ts";
 import { administrators, chrony, dhcpNetworking, openssh, rsyslog, staticNetworking } from "../services/index.ts";
-import { type BootedSystem, newSshKey, onDisk, withBootedSystem } from "../test-support/booted-system.ts";
+import { type BootedSystem, onDisk, withBootedSystem } from "../test-support/booted-system.ts";
 import { assertConsoleLogin, assertHealthy } from "../test-support/healthy-system.ts";
+import { newSshKey } from "../test-support/ssh-key.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { openSystem } from "./open-system.ts";
 import { prepareSystem } from "./prepare.ts";

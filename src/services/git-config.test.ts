@@ -18,7 +18,7 @@ import { after, test } from "node:test";
 import { MesoError } from "../base/error.ts";
 import { baseFileSystems, fileSystem, label, operatingSystem, secret } from "../index.ts";
 import { lowerSystem } from "../system/lower.ts";
-import { newSshKey } from "../test-support/booted-system.ts";
+import { newSshKey } from "../test-support/ssh-key.ts";
 import { type GitConfigOptions, withGitConfig } from "./index.ts";
 
 const top = mkdtempSync(join(tmpdir(), "meso-git-config-"));

@@ -25,7 +25,7 @@ import {
   simpleService,
   staticNetworking,
 } from "../index.ts";
-import { newSshKey } from "../test-support/booted-system.ts";
+import { newSshKey } from "../test-support/ssh-key.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { type MachineUnderTest, withMachines } from "../testing/index.ts";
 import {

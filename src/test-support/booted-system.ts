@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { diskImage } from "../build/disk-image.ts";
@@ -93,11 +93,4 @@ export async function onDisk(
   } finally {
     await machine.stop({ gracefulSeconds: 0 });
   }
-}
-
-/** A fresh ssh key: where its private half is, and the line of its public half. */
-export function newSshKey(folder: string): { readonly file: string; readonly line: string } {
-  const file = join(folder, "key");
-  execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", file]);
-  return { file, line: readFileSync(`${file}.pub`, "utf8").trim() };
 }

@@ -17,7 +17,7 @@ import {
   remove,
   staticNetworking,
 } from "../index.ts";
-import { newSshKey } from "../test-support/booted-system.ts";
+import { newSshKey } from "../test-support/ssh-key.ts";
 import { testSession } from "../test-support/test-session.ts";
 import { type MachineUnderTest, withMachines } from "./index.ts";
 
