@@ -241,8 +241,8 @@ function rest(path: string): string {
 /** As a deployment does it, with a node of nobody and with one that somebody drained before. */
 async function drainsAndResumes(head: MachineUnderTest, node: string): Promise<void> {
   const { before, after } = slurmDrain({ controller: "head", node });
-  const run = (words: readonly string[]) =>
-    head.succeeds(words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" "), 60);
+  const run = async (words: readonly string[]) =>
+    assert.equal((await head.agent().exec(words, { deadline: 60 })).exitCode, 0);
   const told = () => head.succeeds(`sinfo --noheader --nodes=${node} --format='%T %E'`);
   await run(before);
   assert.equal(await told(), "drained mesoforge");
