@@ -1,20 +1,29 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { failure, MesoError } from "../base/error.ts";
 import type { SourceLocation } from "../base/location.ts";
 import { nearestHint } from "../base/nearest.ts";
 
-/** What Node threw while it ran a person's program, as a problem with its place in that program. */
+/**
+ * What Node threw while it ran a person's program, as a problem with its place in that program.
+ *
+ * @param files of the program, as far as they were reached: absolute paths.
+ */
 export async function explainProgramError(
   error: unknown,
   path: string,
   entrances: Readonly<Record<string, string>>,
+  files: readonly string[],
 ): Promise<unknown> {
   if (error instanceof MesoError) return error;
   if (!(error instanceof Error)) return failure("program-failed", `${path} threw ${JSON.stringify(error)}`);
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ERR_MODULE_NOT_FOUND") return importNotFound(error);
-  const where = shownPlace(error) ?? stackPlace(error);
+  const where =
+    shownPlace(error.stack ?? "") ??
+    stackPlace(error) ??
+    (error instanceof SyntaxError ? checkedPlace(files) : undefined);
   const more = where ? { where } : {};
   const missing = /requested module '(.+)' does not provide an export named '(.+)'/.exec(error.message);
   if (missing) {
@@ -66,9 +75,19 @@ async function exportHint(
   return url ? nearestHint(name, Object.keys((await import(url)) as object)) : {};
 }
 
+/** Of some mistakes (a name declared twice) Node shows the place only where nothing catches them: its checker does. */
+function checkedPlace(files: readonly string[]): SourceLocation | undefined {
+  for (const file of files) {
+    const { status, stderr } = spawnSync(process.execPath, ["--check", file], { encoding: "utf8" });
+    const place = status === 0 ? undefined : shownPlace(stderr);
+    if (place) return place;
+  }
+  return undefined;
+}
+
 /** The place that Node shows before the stack, with the line's text and a caret below it. */
-function shownPlace(error: Error): SourceLocation | undefined {
-  const match = /^(file:\/\/)?(\/[^\n]*):(\d+)\n(?:[^\n]*\n)*?([ \t]*)\^/.exec(error.stack ?? "");
+function shownPlace(text: string): SourceLocation | undefined {
+  const match = /^(file:\/\/)?(\/[^\n]*):(\d+)\n(?:[^\n]*\n)*?([ \t]*)\^/.exec(text);
   if (!match) return undefined;
   const file = match[1] ? fileURLToPath(match[1] + match[2]) : match[2]!;
   return { file, line: Number(match[3]), column: match[4]!.length + 1 };

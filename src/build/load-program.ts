@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { failure } from "../base/error.ts";
 import { explainProgramError } from "./explain-program-error.ts";
 
@@ -36,7 +36,7 @@ export async function loadModule(path: string): Promise<Readonly<Record<string, 
   try {
     return await import(pathToFileURL(file).href);
   } catch (error) {
-    throw await explainProgramError(error, path, entrances);
+    throw await explainProgramError(error, path, entrances, [...reached]);
   }
 }
 
@@ -49,6 +49,8 @@ const entrances: Readonly<Record<string, string>> = {
 };
 
 let resolving = false;
+/** Files of programs that Node was led to, by path. */
+const reached = new Set<string>();
 
 /** From now on, whatever this process imports finds this project by its name. */
 export function resolveOwnName(): void {
@@ -57,7 +59,15 @@ export function resolveOwnName(): void {
   registerHooks({
     resolve(specifier, context, next) {
       const url = entrances[specifier];
-      return url ? { url, format: "module-typescript", shortCircuit: true } : next(specifier, context);
+      if (url) return { url, format: "module-typescript", shortCircuit: true };
+      const found = next(specifier, context);
+      if (isOfProgram(found.url)) reached.add(fileURLToPath(found.url));
+      return found;
     },
   });
+}
+
+function isOfProgram(url: string): boolean {
+  const own = new URL("..", import.meta.url).href;
+  return url.startsWith("file:") && !url.startsWith(own) && !url.includes("/node_modules/");
 }

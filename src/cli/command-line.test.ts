@@ -164,6 +164,12 @@ export default operatingSystem({
 });`,
     [/^broken\.ts:4:3: .*\[syntax\]$/m],
   ],
+  "a name declared twice": [
+    `import { operatingSystem } from "mesoforge";
+import "./twice.ts";
+export default operatingSystem({});`,
+    [/^twice\.ts:3:7: .*'web' has already been declared \[syntax\]$/m],
+  ],
   "what Node cannot strip": [
     "\nenum A { x }\nexport default A;",
     [/^broken\.ts:2:1: .*enum/m, /hint: .*write no enum/],
@@ -217,6 +223,7 @@ describe("a program with mistakes", () => {
   for (const [name, [program, expected]] of Object.entries(mistaken)) {
     it(`is told where and what: ${name}`, async () => {
       writeFileSync(join(folder, "broken.ts"), program);
+      writeFileSync(join(folder, "twice.ts"), "export const web = 1;\n\nconst web = 2;\n");
       const { code, stdout, stderr } = await meso("system", "build", "broken.ts");
       assert.deepEqual([code, stdout], [1, ""]);
       for (const pattern of expected) assert.match(stderr, pattern);
